@@ -1,0 +1,107 @@
+// swift-tools-version:6.2
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .enableUpcomingFeature("ExistentialAny"),
+  .treatAllWarnings(as: .error),
+]
+
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let lifecycle: Target.Dependency = .product(
+  name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let metrics: Target.Dependency = .product(name: "Metrics", package: "swift-metrics")
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
+let httpClient: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
+let arguments: Target.Dependency = .product(
+  name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+  name: "magasin",
+  products: [
+    .executable(name: "magasin", targets: ["Magasin"]),
+    .library(name: "EventSourcing", targets: ["EventSourcing"]),
+    .library(name: "EventSourcingMongo", targets: ["EventSourcingMongo"]),
+    .library(name: "EventSourcingTesting", targets: ["EventSourcingTesting"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
+    .package(url: "https://github.com/swift-server/async-http-client", exact: "1.37.0"),
+    .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-metrics", exact: "2.13.0"),
+    .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
+    .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+  ],
+  targets: [
+    .systemLibrary(
+      name: "CMongoC", pkgConfig: "libmongoc-1.0",
+      providers: [.apt(["libmongoc-dev", "libbson-dev"])]),
+    .target(name: "Mongo", dependencies: ["CMongoC", logging], swiftSettings: settings),
+    .target(
+      name: "EventSourcing", dependencies: [crypto, logging, lifecycle], swiftSettings: settings),
+    .target(
+      name: "EventSourcingMongo",
+      dependencies: ["EventSourcing", "Mongo", crypto, logging, lifecycle, metrics],
+      swiftSettings: settings),
+    .target(
+      name: "EventSourcingTesting", dependencies: ["EventSourcing"], swiftSettings: settings),
+    .target(name: "Commerce", dependencies: ["EventSourcing"], swiftSettings: settings),
+    .target(name: "Sagas", dependencies: ["EventSourcing", "Commerce"], swiftSettings: settings),
+    .target(
+      name: "Projections", dependencies: ["EventSourcing", "Commerce"], path: "projections",
+      swiftSettings: settings),
+    .target(
+      name: "API",
+      dependencies: [
+        "EventSourcing", "Commerce", "Sagas", "Projections", hummingbird, logging, metrics,
+      ], swiftSettings: settings),
+    .target(
+      name: "PaymentProvider",
+      dependencies: ["EventSourcing", "Mongo", hummingbird, logging, lifecycle],
+      swiftSettings: settings),
+    .executableTarget(
+      name: "Magasin",
+      dependencies: [
+        "API", "Commerce", "EventSourcing", "EventSourcingMongo", "Mongo", "PaymentProvider",
+        "Projections", "Sagas", arguments, crypto, httpClient, hummingbird, lifecycle, logging,
+        metrics,
+      ], swiftSettings: settings),
+    .testTarget(
+      name: "EventSourcingTests", dependencies: ["EventSourcing", "EventSourcingTesting"],
+      swiftSettings: settings),
+    .target(
+      name: "MongoTesting", dependencies: ["EventSourcingMongo", "Mongo"],
+      path: "Tests/MongoTesting", swiftSettings: settings),
+    .testTarget(
+      name: "MongoTests", dependencies: ["Mongo", "MongoTesting"], swiftSettings: settings),
+    .testTarget(
+      name: "EventSourcingMongoTests",
+      dependencies: [
+        "EventSourcing", "EventSourcingMongo", "EventSourcingTesting", "Mongo", "MongoTesting",
+        logging,
+      ],
+      swiftSettings: settings),
+    .testTarget(
+      name: "CommerceTests", dependencies: ["Commerce", "EventSourcingTesting"],
+      swiftSettings: settings),
+    .testTarget(
+      name: "SagasTests", dependencies: ["Sagas", "Commerce", "EventSourcingTesting"],
+      swiftSettings: settings),
+    .testTarget(
+      name: "ProjectionsTests", dependencies: ["Projections", "Commerce", "EventSourcingTesting"],
+      swiftSettings: settings),
+    .testTarget(
+      name: "APITests",
+      dependencies: [
+        "API", "EventSourcingTesting", .product(name: "HummingbirdTesting", package: "hummingbird"),
+      ], swiftSettings: settings),
+    .testTarget(
+      name: "PaymentProviderTests",
+      dependencies: [
+        "PaymentProvider", "MongoTesting",
+        .product(name: "HummingbirdTesting", package: "hummingbird"),
+      ], swiftSettings: settings),
+  ]
+)

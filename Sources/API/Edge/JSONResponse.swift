@@ -1,0 +1,30 @@
+import EventSourcing
+import HTTPTypes
+import Hummingbird
+
+extension Response {
+  /// A JSON answer. `position` says up to which position of the log the answer looks back.
+  static func json(
+    _ value: Value, status: HTTPResponse.Status = .ok, contentType: String = "application/json",
+    position: Position? = nil, headers: HTTPFields = [:]
+  ) -> Response {
+    var headers = headers
+    headers[.contentType] = contentType
+    if let position { headers[.magasinPosition] = position.description }
+    return Response(
+      status: status, headers: headers,
+      body: ResponseBody(byteBuffer: ByteBuffer(bytes: JSONWriter.bytes(value))))
+  }
+
+  static func text(_ text: String, contentType: String) -> Response {
+    Response(
+      status: .ok, headers: [.contentType: contentType],
+      body: ResponseBody(byteBuffer: ByteBuffer(string: text)))
+  }
+}
+
+extension Value {
+  /// The text, or null.
+  static func optional(_ text: String?) -> Value { text.map(Value.string) ?? .null }
+  static func optional(_ number: Int64?) -> Value { number.map(Value.integer) ?? .null }
+}

@@ -1,0 +1,42 @@
+import HTTPTypes
+import Hummingbird
+import Logging
+
+/// Turns every error of a route into a problem, and tells a wrong method from a wrong address.
+struct ProblemMiddleware: RouterMiddleware {
+  typealias Context = APIContext
+
+  var routes: RouteTable
+  var isUnavailable: @Sendable (any Error) -> Bool
+
+  func handle(
+    _ request: Request, context: APIContext,
+    next: (Request, APIContext) async throws -> Response
+  ) async throws -> Response {
+    do {
+      return try await next(request, context)
+    } catch let failure as ConnectionFailure {
+      throw failure.cause
+    } catch {
+      var problem = Problem(error, isUnavailable: isUnavailable)
+      if problem.kind == .unknownRoute { refine(&problem, request) }
+      if problem.status.code >= 500, problem.kind != .notImplemented {
+        context.logger.error(
+          "request failed",
+          metadata: [
+            "error": "\(error)", "path": "\(request.uri.path)", "problem": "\(problem.kind.rawValue)",
+            "request_id": "\(context.requestID)",
+          ])
+      }
+      return problem.response(instance: request.uri.path, requestID: context.requestID)
+    }
+  }
+
+  private func refine(_ problem: inout Problem, _ request: Request) {
+    let allowed = routes.methods(at: request.uri.path)
+    guard !allowed.isEmpty, !allowed.contains(request.method.rawValue) else { return }
+    problem = Problem(
+      .methodNotAllowed, "this address takes \(allowed.joined(separator: ", "))",
+      headers: [.allow: allowed.joined(separator: ", ")])
+  }
+}

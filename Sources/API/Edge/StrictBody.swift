@@ -1,0 +1,54 @@
+import EventSourcing
+import Hummingbird
+import NIOCore
+
+/// Reads request bodies: at most 64 KiB, one JSON object, no unknown field.
+///
+/// The content type is not required to be JSON, since `curl -d` claims a form; what the body holds
+/// decides. Only `multipart/…` is refused by name, so that an upload fails with a clear answer.
+enum StrictBody {
+  static let bytesMax = 65_536
+
+  /// - Parameters:
+  ///   - known: the fields that the body may have; any other one is refused by name.
+  ///   - mayBeEmpty: no body counts as an empty object.
+  /// - Throws: ``Problem``, or ``ConnectionFailure`` when the body cannot be read to its end.
+  static func fields(
+    of request: Request, known: Set<String>, mayBeEmpty: Bool = false
+  ) async throws -> Fields {
+    if let type = request.headers[.contentType], type.lowercased().hasPrefix("multipart/") {
+      throw Problem(.unsupportedMediaType, "send the body as application/json")
+    }
+    let bytes = try await bytes(of: request)
+    if bytes.isEmpty, mayBeEmpty { return [:] }
+    guard !bytes.isEmpty else { throw Problem(.malformedJSON, "the body is empty") }
+    guard case .object(let fields) = try JSONReader.value(from: bytes) else {
+      throw Problem(.malformedJSON, "the body must be a JSON object")
+    }
+    try fields.refuseUnknownFields(known: known)
+    return fields
+  }
+
+  private static func bytes(of request: Request) async throws -> [UInt8] {
+    if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > bytesMax {
+      throw tooLarge
+    }
+    do {
+      let buffer = try await request.body.collect(upTo: bytesMax)
+      return Array(buffer.readableBytesView)
+    } catch is NIOTooManyBytesError {
+      throw tooLarge
+    } catch {
+      throw ConnectionFailure(cause: error)
+    }
+  }
+
+  private static var tooLarge: Problem {
+    Problem(.bodyTooLarge, "a body holds at most \(bytesMax) bytes")
+  }
+}
+
+/// The request broke off: there is nobody to answer, so the server is told the cause as it is.
+struct ConnectionFailure: Error {
+  var cause: any Error
+}

@@ -1,0 +1,87 @@
+import Commerce
+import EventSourcing
+import Hummingbird
+import Projections
+
+/// The HTTP side of Magasin: one router over whatever roles a process has.
+public struct MagasinAPI {
+  /// What the routes work with. The routes of a role that is nil do not exist: they answer 404.
+  public struct Services: Sendable {
+    public var log: any EventLog
+    /// Whether `/event-store/…` is served.
+    public var servesEventStore: Bool
+    /// Commands, and the sagas that they start.
+    public var shop: Shop?
+    /// Queries.
+    public var reader: ReadModelReader?
+    public var projections: (any ProjectionAdministration)?
+    public var readiness: @Sendable () async -> ReadinessReport
+    /// The metrics in Prometheus' text format.
+    public var metricsText: @Sendable () -> String
+    /// The text of `docs/openapi.yaml`.
+    public var openAPI: String
+    /// Written into every commit, and shown at `/`.
+    public var serviceName: String
+    /// Whether an error of the storage means that it cannot be reached now: 503 instead of 500.
+    public var isUnavailable: @Sendable (any Error) -> Bool
+    /// How long a query waits for `min_position`.
+    public var minimumPositionWaitMax: Duration
+
+    public init(
+      log: any EventLog, servesEventStore: Bool = true, shop: Shop? = nil,
+      reader: ReadModelReader? = nil, projections: (any ProjectionAdministration)? = nil,
+      readiness: @escaping @Sendable () async -> ReadinessReport = { ReadinessReport(checks: []) },
+      metricsText: @escaping @Sendable () -> String = { "" }, openAPI: String = "",
+      serviceName: String = "magasin",
+      isUnavailable: @escaping @Sendable (any Error) -> Bool = { _ in false },
+      minimumPositionWaitMax: Duration = .seconds(2)
+    ) {
+      self.log = log
+      self.servesEventStore = servesEventStore
+      self.shop = shop
+      self.reader = reader
+      self.projections = projections
+      self.readiness = readiness
+      self.metricsText = metricsText
+      self.openAPI = openAPI
+      self.serviceName = serviceName
+      self.isUnavailable = isUnavailable
+      self.minimumPositionWaitMax = minimumPositionWaitMax
+    }
+  }
+
+  /// A router with the routes of the roles that `services` has.
+  public static func router(_ services: Services) -> Router<APIContext> {
+    let table = RouteTable()
+    let router = Router(context: APIContext.self, options: [.autoGenerateHeadEndpoints])
+    router.add(middleware: ResponseHeadersMiddleware())
+    router.add(middleware: RequestMetricsMiddleware())
+    router.add(middleware: ProblemMiddleware(routes: table, isUnavailable: services.isUnavailable))
+    OperationalRoutes(services: services).register(on: router)
+    if services.servesEventStore {
+      EventStoreRoutes(log: services.log, serviceName: services.serviceName).register(on: router)
+      EventStoreShortRoutes(log: services.log).register(on: router)
+    }
+    if let projections = services.projections {
+      ProjectionRoutes(administration: projections).register(on: router)
+    }
+    registerRoles(of: services, on: router)
+    table.fill(from: router)
+    return router
+  }
+
+  private static func registerRoles(of services: Services, on router: Router<APIContext>) {
+    let outcomes = OrderOutcomes(log: services.log)
+    let placement = services.shop.map { OrderPlacement(shop: $0, outcomes: outcomes) }
+    let queries = services.reader.map {
+      Queries(reader: $0, waitMax: services.minimumPositionWaitMax)
+    }
+    if let placement {
+      CommandRoutes(placement: placement, log: services.log, serviceName: services.serviceName)
+        .register(on: router)
+    }
+    if let queries { QueryRoutes(queries: queries).register(on: router) }
+    SagaRoutes(placement: placement, queries: queries, serviceName: services.serviceName)
+      .register(on: router)
+  }
+}

@@ -1,0 +1,121 @@
+import EventSourcing
+
+/// What operators ask of the read models. The composition root implements it, since it knows the
+/// projections, their drivers and their store.
+public protocol ProjectionAdministration: Sendable {
+  /// All projections, in the order of their names.
+  func list() async throws -> [ProjectionReport]
+
+  /// Starts rebuilding a projection from position 1 beside the serving rows, and returns.
+  /// - Throws: ``ProjectionAdministrationError``.
+  func startRebuild(of name: String) async throws -> RebuildReport
+
+  /// The rebuild of a projection that runs, or the last one that ran in this process; nil when
+  /// none did.
+  /// - Throws: ``ProjectionAdministrationError/unknownProjection(_:)``.
+  func rebuild(of name: String) async throws -> RebuildReport?
+}
+
+public enum ProjectionAdministrationError: Error, Sendable, Hashable {
+  case unknownProjection(String)
+  case rebuildRunning(String)
+}
+
+/// Where a projection stands.
+public struct ProjectionReport: Sendable {
+  public var name: String
+  /// Counts rebuilds, from 1.
+  public var generation: Int
+  /// The rows that serve: `orders__v1`.
+  public var collection: String
+  /// Everything up to here is in the rows.
+  public var position: Position
+  /// The last position of the log when the report was made.
+  public var head: Position
+  /// Why it does not move, if it does not.
+  public var failure: String?
+  public var rebuild: RebuildReport?
+
+  public init(
+    name: String, generation: Int, collection: String, position: Position, head: Position,
+    failure: String? = nil, rebuild: RebuildReport? = nil
+  ) {
+    self.name = name
+    self.generation = generation
+    self.collection = collection
+    self.position = position
+    self.head = head
+    self.failure = failure
+    self.rebuild = rebuild
+  }
+}
+
+/// How far a rebuild has come.
+public struct RebuildReport: Sendable {
+  public enum State: String, Sendable {
+    case running, completed, failed
+  }
+
+  public var projection: String
+  public var state: State
+  public var position: Position
+  public var head: Position
+  /// 0 … 100.
+  public var percent: Int
+  public var eventsPerSecond: Int64
+  public var secondsLeft: Int64
+  public var startedAt: Timestamp
+  public var finishedAt: Timestamp?
+  /// Rows of the new model; known at the end.
+  public var rows: Int?
+  /// Ids of rows that differ from the old model's at the same position; known at the end.
+  public var differences: [String]
+  public var failure: String?
+
+  public init(
+    projection: String, state: State, position: Position, head: Position, percent: Int,
+    eventsPerSecond: Int64, secondsLeft: Int64, startedAt: Timestamp,
+    finishedAt: Timestamp? = nil, rows: Int? = nil, differences: [String] = [],
+    failure: String? = nil
+  ) {
+    self.projection = projection
+    self.state = state
+    self.position = position
+    self.head = head
+    self.percent = percent
+    self.eventsPerSecond = eventsPerSecond
+    self.secondsLeft = secondsLeft
+    self.startedAt = startedAt
+    self.finishedAt = finishedAt
+    self.rows = rows
+    self.differences = differences
+    self.failure = failure
+  }
+}
+
+extension ProjectionReport {
+  var value: Value {
+    [
+      "name": .string(name), "generation": .integer(Int64(generation)),
+      "collection": .string(collection), "position": .integer(position.rawValue),
+      "head": .integer(head.rawValue),
+      "lag": .integer(max(0, head.rawValue - position.rawValue)),
+      "state": .string(failure == nil ? "running" : "stopped"), "failure": .optional(failure),
+      "rebuild": rebuild?.value ?? .null,
+    ]
+  }
+}
+
+extension RebuildReport {
+  var value: Value {
+    [
+      "projection": .string(projection), "state": .string(state.rawValue),
+      "position": .integer(position.rawValue), "head": .integer(head.rawValue),
+      "percent": .integer(Int64(percent)), "events_per_second": .integer(eventsPerSecond),
+      "seconds_left": .integer(secondsLeft), "started_at": .string(startedAt.iso8601),
+      "finished_at": .optional(finishedAt?.iso8601),
+      "rows": .optional(rows.map(Int64.init)),
+      "differences": .array(differences.map(Value.string)), "failure": .optional(failure),
+    ]
+  }
+}

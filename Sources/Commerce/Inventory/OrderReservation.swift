@@ -1,0 +1,61 @@
+import EventSourcing
+
+/// So many pieces of a product, as an order asks for them.
+public typealias OrderLine = (product: ProductID, quantity: Int64)
+
+/// What concerns all products of an order at once.
+extension Inventory {
+  /// Holds all lines of an order, whole or not at all. The same product in several lines is summed
+  /// first. Short of any line: ``StockUnavailable`` in the stream of each short product, and
+  /// nothing is held. Products that the order holds already are served; all of them: no event.
+  ///
+  /// - Parameter states: by product id; a missing one is empty.
+  public static func reserve(
+    order: OrderID, lines: [OrderLine], store: Int64?, states: [String: Stock]
+  ) -> CommandHandler<Inventory>.Decisions {
+    let location = store.map { Location.store($0) }
+    var reserved: CommandHandler<Inventory>.Decisions = []
+    var short: CommandHandler<Inventory>.Decisions = []
+    for line in summed(lines) {
+      let id = line.product.text
+      let state = states[id] ?? initial
+      guard state.held(for: order).isEmpty else { continue }
+      if line.quantity > 0, let allocations = state.allocate(line.quantity, at: location) {
+        reserved.append((id, [Self.reserved(state, order, line.product, allocations)]))
+      } else {
+        let event = StockUnavailable(
+          productID: line.product, orderID: order, requestedQuantity: line.quantity,
+          availableQuantity: state.available(at: location), reason: "insufficient stock")
+        short.append((id, [.unavailable(event)]))
+      }
+    }
+    return short.isEmpty ? reserved : short
+  }
+
+  /// Frees whatever the order holds of these products.
+  public static func release(
+    order: OrderID, products: [ProductID], reason: String, states: [String: Stock]
+  ) throws(StockRejection) -> CommandHandler<Inventory>.Decisions {
+    var decisions: CommandHandler<Inventory>.Decisions = []
+    for product in products where !decisions.contains(where: { $0.id == product.text }) {
+      let state = states[product.text] ?? initial
+      let events = try decide(.release(order: order, reason: reason), state)
+      decisions.append((product.text, events))
+    }
+    return decisions
+  }
+
+  private static func summed(_ lines: [OrderLine]) -> [OrderLine] {
+    var sums: [OrderLine] = []
+    sums.reserveCapacity(lines.count)
+    for line in lines {
+      if let index = sums.firstIndex(where: { $0.product == line.product }) {
+        let (sum, overflow) = sums[index].quantity.addingReportingOverflow(line.quantity)
+        sums[index].quantity = overflow ? .max : sum
+      } else {
+        sums.append(line)
+      }
+    }
+    return sums
+  }
+}

@@ -1,0 +1,105 @@
+/// The stock of one product. Always: available + reserved + sold = received + adjusted, and no
+/// quantity is negative.
+public struct Stock: Sendable {
+  /// Nil while the product never had stock.
+  public internal(set) var productID: ProductID?
+  public internal(set) var productName: String?
+  public internal(set) var reorderLevel: Int64 = 10
+  /// Free pieces by location, sorted; a location without any may be missing.
+  public internal(set) var onHand: [Allocation] = []
+  public internal(set) var reserved: Int64 = 0
+  public internal(set) var sold: Int64 = 0
+  public internal(set) var received: Int64 = 0
+  public internal(set) var adjusted: Int64 = 0
+  private var reservations = PersistentMap<OrderID, [Allocation]>()
+
+  public init() {}
+
+  /// Free pieces over all locations.
+  public var available: Int64 { onHand.reduce(0) { $0 + $1.quantity } }
+
+  public var level: StockLevel { StockLevel(available: available, reserved: reserved) }
+
+  /// How many orders hold pieces.
+  public var reservationCount: Int { reservations.count }
+
+  /// Free pieces at a location.
+  public func available(at location: Location) -> Int64 {
+    onHand.first { $0.location == location }?.quantity ?? 0
+  }
+
+  /// Free pieces at `location`, or everywhere when it is nil.
+  public func available(at location: Location?) -> Int64 {
+    if let location { available(at: location) } else { available }
+  }
+
+  /// What an order holds, by location; empty when nothing.
+  public func held(for order: OrderID) -> [Allocation] { reservations[order] ?? [] }
+
+  /// Where `quantity` free pieces are taken: at `location`, or from the depot first and then from
+  /// the stores by number. Nil when there are not so many.
+  func allocate(_ quantity: Int64, at location: Location?) -> [Allocation]? {
+    if let location {
+      return available(at: location) >= quantity ? [Allocation(location, quantity)] : nil
+    }
+    return Self.take(quantity, from: onHand)
+  }
+
+  /// The first `quantity` pieces of `source`; nil when it has not so many.
+  static func take(_ quantity: Int64, from source: [Allocation]) -> [Allocation]? {
+    var taken: [Allocation] = []
+    var missing = quantity
+    for place in source where missing > 0 && place.quantity > 0 {
+      let count = min(missing, place.quantity)
+      taken.append(Allocation(place.location, count))
+      missing -= count
+    }
+    return missing == 0 ? taken : nil
+  }
+
+  mutating func add(_ quantity: Int64, at location: Location) {
+    if let index = onHand.firstIndex(where: { $0.location >= location }) {
+      if onHand[index].location == location {
+        onHand[index].quantity += quantity
+      } else {
+        onHand.insert(Allocation(location, quantity), at: index)
+      }
+    } else {
+      onHand.append(Allocation(location, quantity))
+    }
+  }
+
+  /// Adds pieces to what an order holds.
+  mutating func hold(_ allocations: [Allocation], for order: OrderID) {
+    guard let held = reservations[order] else {
+      reservations[order] = allocations
+      return
+    }
+    var merged = held
+    for more in allocations {
+      if let index = merged.firstIndex(where: { $0.location == more.location }) {
+        merged[index].quantity += more.quantity
+      } else {
+        merged.append(more)
+      }
+    }
+    reservations[order] = merged
+  }
+
+  /// Takes pieces away from what an order holds.
+  mutating func unhold(_ allocations: [Allocation], for order: OrderID) {
+    var held = held(for: order)
+    for less in allocations {
+      if let index = held.firstIndex(where: { $0.location == less.location }) {
+        held[index].quantity -= less.quantity
+      }
+    }
+    held.removeAll { $0.quantity == 0 }
+    reservations[order] = held.isEmpty ? nil : held
+  }
+}
+
+extension [Allocation] {
+  /// Pieces in all.
+  var quantity: Int64 { reduce(0) { $0 + $1.quantity } }
+}

@@ -1,0 +1,148 @@
+import EventSourcing
+
+/// What happens to an order, in `orders/<order_id>`.
+public enum OrderEvent: Event, Hashable {
+  case initiated(OrderInitiated)
+  case cancellationRequested(OrderCancellationRequested)
+  case confirmed(OrderConfirmed)
+  case cancelled(OrderCancelled)
+
+  public var type: String {
+    switch self {
+    case .initiated: OrderInitiated.type
+    case .cancellationRequested: OrderCancellationRequested.type
+    case .confirmed: OrderConfirmed.type
+    case .cancelled: OrderCancelled.type
+    }
+  }
+
+  public var data: Fields {
+    switch self {
+    case .initiated(let event): event.fields
+    case .cancellationRequested(let event): event.fields
+    case .confirmed(let event): event.fields
+    case .cancelled(let event): event.fields
+    }
+  }
+
+  public init(type: String, schema: Int, data: Fields) throws {
+    switch (type, schema) {
+    case (OrderInitiated.type, 1): self = .initiated(try OrderInitiated(fields: data))
+    case (OrderCancellationRequested.type, 1):
+      self = .cancellationRequested(try OrderCancellationRequested(fields: data))
+    case (OrderConfirmed.type, 1): self = .confirmed(try OrderConfirmed(fields: data))
+    case (OrderCancelled.type, 1): self = .cancelled(try OrderCancelled(fields: data))
+    default: throw UnknownEvent(type: type, schema: schema)
+    }
+  }
+}
+
+/// The customer wants out; the saga undoes what was done.
+public struct OrderCancellationRequested: Sendable, Hashable {
+  public static var type: String { "OrderCancellationRequested" }
+
+  public var orderID: OrderID
+  public var userID: CustomerID
+  public var reason: String
+
+  public init(orderID: OrderID, userID: CustomerID, reason: String) {
+    self.orderID = orderID
+    self.userID = userID
+    self.reason = reason
+  }
+
+  public init(fields: Fields) throws {
+    orderID = try fields.orderID()
+    userID = try fields.customerID()
+    reason = try fields.string("reason")
+  }
+
+  public var fields: Fields {
+    FieldsWriter.fields(capacity: 3) {
+      $0.add("order_id", orderID.text)
+      $0.add("user_id", userID.value)
+      $0.add("reason", reason)
+    }
+  }
+}
+
+public struct OrderConfirmed: Sendable, Hashable {
+  public static var type: String { "OrderConfirmed" }
+
+  public var orderID: OrderID
+  public var userID: CustomerID
+  public var total: Money
+  public var initiatedAt: Timestamp
+
+  public init(orderID: OrderID, userID: CustomerID, total: Money, initiatedAt: Timestamp) {
+    self.orderID = orderID
+    self.userID = userID
+    self.total = total
+    self.initiatedAt = initiatedAt
+  }
+
+  public init(fields: Fields) throws {
+    orderID = try fields.orderID()
+    userID = try fields.customerID()
+    total = try fields.money("total_amount")
+    initiatedAt = try fields.timestamp("initiated_at")
+  }
+
+  public var fields: Fields {
+    FieldsWriter.fields(capacity: 5) {
+      $0.add("order_id", orderID.text)
+      $0.add("user_id", userID.value)
+      $0.add("total_amount", total)
+      $0.add("initiated_at", initiatedAt.iso8601)
+    }
+  }
+}
+
+/// The end of an order: everything that was done for it has been undone.
+public struct OrderCancelled: Sendable, Hashable {
+  public static var type: String { "OrderCancelled" }
+
+  public var orderID: OrderID
+  public var userID: CustomerID
+  public var total: Money
+  public var initiatedAt: Timestamp
+  public var reason: String
+  /// As in `OUT_OF_STOCK`, `CARD_DECLINED`, `CUSTOMER_REQUEST`.
+  public var code: String
+  public var wasConfirmed: Bool
+
+  public init(
+    orderID: OrderID, userID: CustomerID, total: Money, initiatedAt: Timestamp, reason: String,
+    code: String, wasConfirmed: Bool
+  ) {
+    self.orderID = orderID
+    self.userID = userID
+    self.total = total
+    self.initiatedAt = initiatedAt
+    self.reason = reason
+    self.code = code
+    self.wasConfirmed = wasConfirmed
+  }
+
+  public init(fields: Fields) throws {
+    orderID = try fields.orderID()
+    userID = try fields.customerID()
+    total = try fields.money("total_amount")
+    initiatedAt = try fields.timestamp("initiated_at")
+    reason = try fields.string("cancellation_reason")
+    code = try fields.string("code")
+    wasConfirmed = try fields.bool("was_confirmed")
+  }
+
+  public var fields: Fields {
+    FieldsWriter.fields(capacity: 8) {
+      $0.add("order_id", orderID.text)
+      $0.add("user_id", userID.value)
+      $0.add("total_amount", total)
+      $0.add("initiated_at", initiatedAt.iso8601)
+      $0.add("cancellation_reason", reason)
+      $0.add("code", code)
+      $0.add("was_confirmed", wasConfirmed)
+    }
+  }
+}

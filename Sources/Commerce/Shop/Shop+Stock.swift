@@ -1,0 +1,65 @@
+import EventSourcing
+
+extension Shop {
+  /// Changes the stock of a product by hand.
+  /// - Throws: ``ShopRejection``, ``StockRejection``.
+  @discardableResult
+  public func changeStock(
+    _ change: ChangeStock, context: CommitContext
+  ) async throws -> Receipt {
+    try await onFreshReads(of: Reads(products: [change.product]), context: context) {
+      let name = try await product(change.product).state.details?.name ?? ""
+      let command = try Self.checked { () throws(FieldError) in
+        try change.command(productName: name)
+      }
+      return Receipt(
+        try await inventory.handle(command, on: change.product.text, context: context))
+    }
+  }
+
+  /// Adds pieces of a product. Its name is the catalogue's unless one is given.
+  /// - Throws: ``ShopRejection/unknownProduct(_:)``, ``StockRejection/invalid(_:)``.
+  @discardableResult
+  public func restock(
+    _ id: ProductID, quantity: Int64, location: Location = .depot, productName: String? = nil,
+    reorderLevel: Int64? = nil, context: CommitContext
+  ) async throws -> Receipt {
+    try await onFreshReads(of: Reads(products: [id]), context: context) {
+      let details = try await product(id).state.details
+      let command = StockCommand.restock(
+        product: id, quantity: quantity, location: location,
+        productName: productName ?? details?.name, reorderLevel: reorderLevel)
+      return Receipt(try await inventory.handle(command, on: id.text, context: context))
+    }
+  }
+
+  /// Holds all lines of an order or none, see ``Inventory/reserve(order:lines:store:states:)``.
+  /// Being short is no rejection: it leaves ``StockUnavailable``.
+  /// - Throws: ``StockRejection/invalid(_:)``.
+  @discardableResult
+  public func reserveStock(
+    order: OrderID, lines: [OrderLine], store: Int64? = nil, context: CommitContext
+  ) async throws -> Receipt {
+    for line in lines { try Inventory.check(line.quantity) }
+    return Receipt(
+      try await inventory.transact(on: Self.ids(lines.map(\.product)), context: context) {
+        Inventory.reserve(order: order, lines: lines, store: store, states: $0)
+      })
+  }
+
+  /// Frees whatever the order holds of these products; nothing held: no event.
+  @discardableResult
+  public func releaseStock(
+    order: OrderID, products: [ProductID], reason: String, context: CommitContext
+  ) async throws -> Receipt {
+    Receipt(
+      try await inventory.transact(on: Self.ids(products), context: context) {
+        try Inventory.release(order: order, products: products, reason: reason, states: $0)
+      })
+  }
+
+  /// Stream ids, each once.
+  private static func ids(_ products: [ProductID]) -> [String] {
+    Set(products).sorted().map(\.text)
+  }
+}

@@ -1,0 +1,35 @@
+/// The behaviour of one kind of aggregate as two pure functions: no I/O, no clock, no chance
+/// (times and ids come in the command).
+///
+/// `decide` answers the events that a command leads to, or throws the rejection; no event means
+/// that the command was done already. `evolve` folds one event into the state and cannot fail.
+public protocol Decider: Sendable {
+  associatedtype State: Sendable
+  associatedtype Command: Sendable
+  associatedtype Event: EventSourcing.Event
+  associatedtype Rejection: Error & Sendable
+
+  /// The category of its streams: `orders`.
+  static var category: String { get }
+  static var initial: State { get }
+  static func decide(_ command: Command, _ state: State) throws(Rejection) -> [Event]
+  static func evolve(_ state: inout State, _ event: Event)
+}
+
+extension Decider {
+  public static func stream(_ id: String) -> StreamName {
+    StreamName(category: category, id: id)
+  }
+
+  /// The state after `events`.
+  public static func state(after events: some Sequence<Event>, from state: State? = nil) -> State {
+    var state = state ?? initial
+    for event in events { evolve(&state, event) }
+    return state
+  }
+
+  /// Decodes a recorded event of one of this decider's streams.
+  public static func decode(_ recorded: Recorded) throws -> Event {
+    try Event(type: recorded.type, schema: recorded.schema, data: recorded.data)
+  }
+}

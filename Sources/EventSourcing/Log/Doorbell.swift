@@ -1,0 +1,56 @@
+import Synchronization
+
+/// Wakes readers when the log has grown. It says "look", it carries no data, and losing a ring
+/// costs a reader no more than its timeout.
+public final class Doorbell: Sendable {
+  private struct State {
+    var head = Position.start
+    var waiting: [Int: CheckedContinuation<Void, Never>] = [:]
+    var nextID = 0
+  }
+
+  private let state = Mutex(State())
+
+  public init() {}
+
+  public func ring(_ position: Position) {
+    let woken = state.withLock { state in
+      state.head = max(state.head, position)
+      let woken = Array(state.waiting.values)
+      state.waiting.removeAll()
+      return woken
+    }
+    for continuation in woken { continuation.resume() }
+  }
+
+  /// Returns when a position after `position` was rung, or after `timeout`, or when cancelled.
+  public func wait(after position: Position, timeout: Duration) async {
+    let id: Int? = state.withLock { state in
+      guard state.head <= position else { return nil }
+      state.nextID += 1
+      return state.nextID
+    }
+    guard let id else { return }
+    let timer = Task {
+      try await Task.sleep(for: timeout)
+      self.release(id)
+    }
+    await withTaskCancellationHandler {
+      await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+        let mustWait = state.withLock { state in
+          guard state.head <= position, !Task.isCancelled else { return false }
+          state.waiting[id] = continuation
+          return true
+        }
+        if !mustWait { continuation.resume() }
+      }
+    } onCancel: {
+      release(id)
+    }
+    timer.cancel()
+  }
+
+  private func release(_ id: Int) {
+    state.withLock { $0.waiting.removeValue(forKey: id) }?.resume()
+  }
+}

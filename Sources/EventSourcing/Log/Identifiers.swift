@@ -1,0 +1,123 @@
+import Crypto
+import Foundation
+
+/// A place in the log's total order, 1, 2, 3 … without a hole. `.start` (0) is before the first.
+public struct Position: Sendable, Hashable, Comparable, CustomStringConvertible {
+  public var rawValue: Int64
+  public init(_ rawValue: Int64) { self.rawValue = rawValue }
+  public static let start = Position(0)
+  public static func < (left: Position, right: Position) -> Bool { left.rawValue < right.rawValue }
+  public static func + (left: Position, right: Int) -> Position {
+    Position(left.rawValue + Int64(right))
+  }
+  public var description: String { String(rawValue) }
+}
+
+/// The number of an event in its stream, 1, 2, 3 … without a hole. `.none` (0): no event yet.
+public struct Version: Sendable, Hashable, Comparable, CustomStringConvertible {
+  public var rawValue: Int64
+  public init(_ rawValue: Int64) { self.rawValue = rawValue }
+  public static let none = Version(0)
+  public static func < (left: Version, right: Version) -> Bool { left.rawValue < right.rawValue }
+  public static func + (left: Version, right: Int) -> Version {
+    Version(left.rawValue + Int64(right))
+  }
+  public var description: String { String(rawValue) }
+}
+
+/// A stream is the history of one aggregate: `orders/order_123`.
+public struct StreamName: Sendable, Hashable, Comparable, CustomStringConvertible {
+  /// The kind of aggregate, plural: `orders`.
+  public let category: String
+  /// The aggregate's id, `[A-Za-z0-9_-]{1,64}`: `order_123`.
+  public let id: String
+
+  public init(category: String, id: String) {
+    self.category = category
+    self.id = id
+  }
+
+  /// Reads `category/id`; nil when either part is not a legal name.
+  public init?(_ text: String) {
+    let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+    guard parts.count == 2, Self.isLegal(parts[0]), Self.isLegal(parts[1]) else { return nil }
+    self.init(category: String(parts[0]), id: String(parts[1]))
+  }
+
+  public var description: String { "\(category)/\(id)" }
+
+  public static func < (left: StreamName, right: StreamName) -> Bool {
+    (left.category, left.id) < (right.category, right.id)
+  }
+
+  /// Whether a category or id is 1 to 64 letters, digits, `_` or `-`.
+  public static func isLegal(_ name: some StringProtocol) -> Bool {
+    let bytes = name.utf8
+    guard (1...64).contains(bytes.count) else { return false }
+    return bytes.allSatisfy { byte in
+      switch byte {
+      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+        UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "-"):
+        true
+      default: false
+      }
+    }
+  }
+}
+
+/// Names one intent of one caller. The log keeps each id once: sending a command again is safe.
+public struct CommandID: Sendable, Hashable, CustomStringConvertible {
+  public let uuid: UUID
+
+  public init(_ uuid: UUID) { self.uuid = uuid }
+
+  public init?(_ text: String) {
+    guard let uuid = UUID(uuidString: text) else { return nil }
+    self.init(uuid)
+  }
+
+  /// The same text always gives the same id (SHA-256, marked as UUID version 8).
+  public init(derivedFrom text: String) {
+    var bytes = Array(SHA256.hash(data: Array(text.utf8)).prefix(16))
+    bytes[6] = bytes[6] & 0x0F | 0x80
+    bytes[8] = bytes[8] & 0x3F | 0x80
+    self.init(UUID(bytes: bytes))
+  }
+
+  /// A new id that sorts by time (UUID version 7).
+  public static func random(at time: Timestamp = .now) -> CommandID {
+    CommandID(UUID.timeOrdered(at: time))
+  }
+
+  /// Lower-case, with dashes.
+  public var description: String { uuid.text }
+}
+
+extension UUID {
+  public init(bytes: some Sequence<UInt8>) {
+    var value = UUID_NULL
+    withUnsafeMutableBytes(of: &value) { buffer in
+      for (index, byte) in bytes.prefix(16).enumerated() { buffer[index] = byte }
+    }
+    self.init(uuid: value)
+  }
+
+  /// UUID version 7 (RFC 9562): 48 bits of milliseconds, then random bits.
+  public static func timeOrdered(at time: Timestamp) -> UUID {
+    var random = SystemRandomNumberGenerator()
+    let milliseconds = UInt64(bitPattern: time.millisecondsSinceEpoch)
+    let high = milliseconds << 16 | 0x7000 | random.next() & 0x0FFF
+    let low = random.next() & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000
+    var value = UUID_NULL
+    withUnsafeMutableBytes(of: &value) { buffer in
+      buffer.storeBytes(of: high.bigEndian, toByteOffset: 0, as: UInt64.self)
+      buffer.storeBytes(of: low.bigEndian, toByteOffset: 8, as: UInt64.self)
+    }
+    return UUID(uuid: value)
+  }
+
+  /// Lower-case text, as the API shows ids.
+  public var text: String { uuidString.lowercased() }
+}
+
+private let UUID_NULL: uuid_t = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)

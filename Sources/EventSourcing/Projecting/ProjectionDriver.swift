@@ -1,0 +1,117 @@
+import Logging
+import ServiceLifecycle
+
+/// Keeps one read model up to date: reads the log after the checkpoint, folds, writes rows, then
+/// the checkpoint. A crash between the two writes the same rows again, which changes nothing.
+public final class ProjectionDriver<P: Projection>: Service {
+  private let projection: P
+  private let log: any EventLog
+  private let store: any ReadModelStore
+  private let board: ProjectionBoard
+  private let logger: Logger
+  private let batchCommitsMax: Int
+
+  public init(
+    _ projection: P, log: any EventLog, store: any ReadModelStore, board: ProjectionBoard,
+    logger: Logger, batchCommitsMax: Int = 1000
+  ) {
+    self.projection = projection
+    self.log = log
+    self.store = store
+    self.board = board
+    self.logger = logger
+    self.batchCommitsMax = batchCommitsMax
+  }
+
+  /// Runs until cancelled or told to shut down. Faults of the store are waited out.
+  public func run() async throws {
+    await cancelWhenGracefulShutdown { [self] in
+      var failures = 0
+      while !Task.isCancelled {
+        do {
+          try await follow(&failures)
+        } catch is CancellationError {
+          return
+        } catch let poison as ProjectionPoisoned {
+          failures += 1
+          logger.critical("\(poison)")
+          await record(poison)
+          try? await Task.sleep(for: .seconds(5))
+        } catch {
+          if Task.isCancelled { return }
+          failures += 1
+          logger.warning(
+            "projection cannot go on, trying again",
+            metadata: ["projection": "\(projection.name)", "error": "\(error)"])
+          board.report(projection.name, failure: "\(error)")
+          try? await Task.sleep(for: Backoff.standard.delay(attempt: failures))
+        }
+      }
+    }
+  }
+
+  private func follow(_ failures: inout Int) async throws {
+    var progress = try await Self.start(projection, store: store)
+    board.publish(progress)
+    while !Task.isCancelled {
+      let moved = try await Self.step(
+        projection, from: progress, log: log, store: store, limit: batchCommitsMax)
+      if let moved {
+        guard try await store.save(moved, replacing: progress.generation) else {
+          return  // a rebuild has flipped the pointer: start again from it
+        }
+        progress = moved
+        failures = 0
+        board.publish(progress)
+      } else {
+        board.publish(progress)
+        await log.waitForEvents(after: progress.position, timeout: .seconds(1))
+        if let stored = try await store.progress(of: projection.name),
+          stored.generation != progress.generation
+        {
+          return
+        }
+      }
+    }
+  }
+
+  private func record(_ poison: ProjectionPoisoned) async {
+    board.report(projection.name, failure: poison.description)
+    guard var progress = try? await store.progress(of: projection.name) else { return }
+    progress.failure = poison.description
+    _ = try? await store.save(progress, replacing: progress.generation)
+  }
+
+  /// The stored progress, or a first generation at the start of the log.
+  static func start(_ projection: P, store: any ReadModelStore) async throws -> ProjectionProgress {
+    if let stored = try await store.progress(of: projection.name) {
+      try await store.prepare(stored.collection, indexes: projection.indexes)
+      return stored
+    }
+    let first = ProjectionProgress(
+      projection: projection.name, generation: 1, position: .start)
+    try await store.prepare(first.collection, indexes: projection.indexes)
+    guard try await store.save(first, replacing: 0) else {
+      return try await store.progress(of: projection.name) ?? first
+    }
+    return first
+  }
+
+  /// Applies one batch and answers the progress after it; nil when there was nothing to read.
+  static func step(
+    _ projection: P, from progress: ProjectionProgress, log: any EventLog,
+    store: any ReadModelStore, limit: Int
+  ) async throws -> ProjectionProgress? {
+    let commits = try await log.read(after: progress.position, limit: limit)
+    guard let last = commits.last else { return nil }
+    let collection = progress.collection
+    let rows = try await projection.fold(commits.flatMap(\.events)) { ids in
+      try await store.load(ids, from: collection)
+    }
+    if !rows.isEmpty { try await store.write(rows, to: collection) }
+    var moved = progress
+    moved.position = last.header.lastPosition
+    moved.failure = nil
+    return moved
+  }
+}

@@ -1,0 +1,203 @@
+import Crypto
+import EventSourcing
+import Foundation
+import Mongo
+
+/// A commit as the log stores it: one document, with the hash that chains it to the one before.
+struct CommitDocument: Sendable {
+  /// The hash that the first commit is chained to.
+  static let noHash = [UInt8](repeating: 0, count: 32)
+
+  /// `hash`: 0x05, "hash", NUL, int32 length, subtype, 32 bytes.
+  private static let hashElementLength = 1 + 5 + 4 + 1 + 32
+
+  let commit: RecordedCommit
+  let document: BSONDocument
+  let hash: [UInt8]
+
+  /// Encodes a commit and chains it to `previous`.
+  init(_ commit: RecordedCommit, chainedTo previous: [UInt8]) {
+    let body = BSONDocument(capacity: 512 + 256 * commit.events.count) { writer in
+      Self.write(commit, to: &writer)
+    }
+    let hash = Self.hash(body.bytes[...], chainedTo: previous)
+    self.commit = commit
+    self.hash = hash
+    document = body.appending { $0.append("hash", sha256: hash) }
+  }
+
+  private static func write(_ commit: RecordedCommit, to writer: inout BSONWriter) {
+    let context = commit.header.context
+    writer.append("_id", commit.header.firstPosition)
+    writer.append("command_id", uuid: context.commandID.uuid)
+    writer.append("correlation_id", uuid: context.correlationID)
+    if let causation = context.causationID { writer.append("causation_id", uuid: causation) }
+    writer.append(
+      "timestamp", millisecondsSinceEpoch: context.timestamp.millisecondsSinceEpoch)
+    writer.append("service_name", context.serviceName)
+    if let fingerprint = context.fingerprint { writer.append("fingerprint", fingerprint) }
+    writer.appendDocument("metadata") { $0.append(context.metadata) }
+    writer.appendArray("events") { array in
+      for event in commit.events {
+        array.append { writer, key in
+          writer.appendDocument(key) { writer in
+            writer.append("event_id", uuid: event.eventID)
+            writer.append("event_type", event.type)
+            writer.append("schema", int32: Int32(truncatingIfNeeded: event.schema))
+            writer.append("aggregate_type", event.stream.category)
+            writer.append("aggregate_id", event.stream.id)
+            writer.append("version", event.version.rawValue)
+            writer.appendDocument("data") { $0.append(event.data) }
+          }
+        }
+      }
+    }
+  }
+
+  /// SHA-256(previous hash ‖ the document without its hash).
+  static func hash(_ body: ArraySlice<UInt8>, chainedTo previous: [UInt8]) -> [UInt8] {
+    var hasher = SHA256()
+    hasher.update(data: previous)
+    body.withUnsafeBytes { hasher.update(bufferPointer: $0) }
+    return Array(hasher.finalize())
+  }
+
+  /// What the hash of a stored document should be, given the one before.
+  static func expectedHash(of view: BSONView, chainedTo previous: [UInt8]) -> [UInt8]? {
+    let end = view.bytes.count - 1 - hashElementLength
+    guard end > 4 else { return nil }
+    var body = Array(view.bytes[0..<end])
+    body.append(0)
+    let length = UInt32(body.count)
+    for index in 0..<4 { body[index] = UInt8(truncatingIfNeeded: length >> (8 * index)) }
+    return hash(body[...], chainedTo: previous)
+  }
+
+  static func storedHash(of view: BSONView) -> [UInt8]? {
+    guard case .binary(_, let bytes)? = view["hash"] else { return nil }
+    return Array(bytes)
+  }
+
+  /// Decodes a stored commit.
+  /// - Throws: ``LogCorruption`` when it is not of the shape that Magasin writes.
+  static func decode(_ view: BSONView) throws -> RecordedCommit {
+    let position = Position(view["_id"]?.integer ?? 0)
+    do {
+      return try decodeFields(view)
+    } catch {
+      throw LogCorruption(position: position, reason: "\(error)")
+    }
+  }
+
+  private static func decodeFields(_ view: BSONView) throws -> RecordedCommit {
+    var position: Int64?
+    var command: UUID?
+    var correlation: UUID?
+    var causation: UUID?
+    var timestamp: Int64?
+    var service: String?
+    var fingerprint: String?
+    var metadata = Fields()
+    var events: BSONView?
+    try view.forEach { key, element in
+      if key.isEqual(to: "_id") {
+        position = element.integer
+      } else if key.isEqual(to: "command_id") {
+        command = element.uuid
+      } else if key.isEqual(to: "correlation_id") {
+        correlation = element.uuid
+      } else if key.isEqual(to: "causation_id") {
+        causation = element.uuid
+      } else if key.isEqual(to: "timestamp") {
+        if case .dateTime(let milliseconds) = element { timestamp = milliseconds }
+      } else if key.isEqual(to: "service_name") {
+        service = element.string
+      } else if key.isEqual(to: "fingerprint") {
+        fingerprint = element.string
+      } else if key.isEqual(to: "metadata") {
+        metadata = try element.document?.fields() ?? [:]
+      } else if key.isEqual(to: "events") {
+        events = element.array
+      }
+      return true
+    }
+    guard let position, let command, let timestamp, let events else {
+      throw UnreadableDocument(reason: "a commit lacks a field")
+    }
+    let elements = try events.elements()
+    guard !elements.isEmpty else { throw UnreadableDocument(reason: "a commit without events") }
+    let header = CommitHeader(
+      context: CommitContext(
+        commandID: CommandID(command), fingerprint: fingerprint, correlationID: correlation,
+        causationID: causation, timestamp: Timestamp(millisecondsSinceEpoch: timestamp),
+        serviceName: service ?? "", metadata: metadata),
+      firstPosition: Position(position), eventCount: elements.count)
+    let recorded = try elements.enumerated().map { index, element in
+      guard let view = element.document else {
+        throw UnreadableDocument(reason: "an event is not a document")
+      }
+      return try decodeEvent(view, index: index, header: header)
+    }
+    return RecordedCommit(header: header, events: recorded)
+  }
+
+  private static func decodeEvent(
+    _ view: BSONView, index: Int, header: CommitHeader
+  ) throws -> Recorded {
+    var id: UUID?
+    var type: String?
+    var schema: Int64 = 1
+    var category: String?
+    var aggregate: String?
+    var version: Int64?
+    var data: Fields?
+    try view.forEach { key, element in
+      if key.isEqual(to: "event_id") {
+        id = element.uuid
+      } else if key.isEqual(to: "event_type") {
+        type = element.string
+      } else if key.isEqual(to: "schema") {
+        schema = element.integer ?? 1
+      } else if key.isEqual(to: "aggregate_type") {
+        category = element.string
+      } else if key.isEqual(to: "aggregate_id") {
+        aggregate = element.string
+      } else if key.isEqual(to: "version") {
+        version = element.integer
+      } else if key.isEqual(to: "data") {
+        data = try element.document?.fields()
+      }
+      return true
+    }
+    guard let id, let type, let category, let aggregate, let version, let data else {
+      throw UnreadableDocument(reason: "event \(index) lacks a field")
+    }
+    return Recorded(
+      header: header, index: index, eventID: id,
+      stream: StreamName(category: category, id: aggregate), version: Version(version), type: type,
+      schema: Int(schema), data: data)
+  }
+}
+
+/// What the appender must know of a stored commit: less than all of it.
+struct CommitOutline: Sendable {
+  var position: Position
+  var eventCount: Int
+  var commandID: CommandID
+  var heads: [StreamName: Version]
+  var hash: [UInt8]
+
+  var next: Position { position + eventCount }
+
+  static func decode(_ view: BSONView) throws -> CommitOutline {
+    let commit = try CommitDocument.decode(view)
+    guard let hash = CommitDocument.storedHash(of: view) else {
+      throw LogCorruption(position: commit.header.firstPosition, reason: "a commit has no hash")
+    }
+    var heads: [StreamName: Version] = [:]
+    for event in commit.events { heads[event.stream] = event.version }
+    return CommitOutline(
+      position: commit.header.firstPosition, eventCount: commit.events.count,
+      commandID: commit.header.context.commandID, heads: heads, hash: hash)
+  }
+}

@@ -1,0 +1,118 @@
+import EventSourcing
+import Foundation
+import Mongo
+
+/// The log's collection: its name, its indexes, its queries.
+enum LogCollection {
+  static let name = "log"
+
+  /// Four guarantees from unique keys: `_id` the total order, `stream` one event a version,
+  /// `command` one effect a command id. Versions descend, so that a stream's head is the first key.
+  static var createIndexes: BSONDocument {
+    BSONDocument { writer in
+      writer.append("createIndexes", name)
+      writer.appendArray("indexes") { indexes in
+        indexes.append(
+          index(
+            "stream",
+            [("events.aggregate_type", 1), ("events.aggregate_id", 1), ("events.version", -1)],
+            isUnique: true))
+        indexes.append(index("command", [("command_id", 1)], isUnique: true))
+        indexes.append(index("type", [("events.event_type", 1), ("_id", 1)]))
+        indexes.append(index("correlation", [("correlation_id", 1), ("_id", 1)]))
+      }
+    }
+  }
+
+  private static func index(
+    _ name: String, _ keys: [(String, Int32)], isUnique: Bool = false
+  ) -> BSONDocument {
+    BSONDocument { writer in
+      writer.append("name", name)
+      writer.appendDocument("key") { for (key, order) in keys { $0.append(key, int32: order) } }
+      if isUnique { writer.append("unique", true) }
+    }
+  }
+
+  static func after(_ position: Position) -> BSONDocument {
+    BSONDocument { $0.appendDocument("_id") { $0.append("$gt", position) } }
+  }
+
+  static func atOrBefore(_ position: Position) -> BSONDocument {
+    BSONDocument { $0.appendDocument("_id") { $0.append("$lte", position) } }
+  }
+
+  static func ofCommand(_ id: CommandID) -> BSONDocument {
+    BSONDocument { $0.append("command_id", uuid: id.uuid) }
+  }
+
+  /// Commits with events of a stream, of versions `range` or of all.
+  static func ofStream(_ stream: StreamName, versions: ClosedRange<Int64>? = nil) -> BSONDocument {
+    BSONDocument { writer in
+      writer.appendDocument("events") { writer in
+        writer.appendDocument("$elemMatch") { writer in
+          writer.append("aggregate_type", stream.category)
+          writer.append("aggregate_id", stream.id)
+          if let versions {
+            writer.appendDocument("version") { writer in
+              writer.append("$gte", versions.lowerBound)
+              writer.append("$lte", versions.upperBound)
+            }
+          }
+        }
+      }
+    }
+  }
+
+  /// Options of a `find`. `sort` is by `_id`; `hint` names an index.
+  static func options(
+    sort: Int32? = nil, limit: Int? = nil, hint: String? = nil, linearizable: Bool = false
+  ) -> BSONDocument {
+    BSONDocument { writer in
+      if let sort { writer.appendDocument("sort") { $0.append("_id", int32: sort) } }
+      if let limit {
+        writer.append("limit", Int64(limit))
+        writer.append("batchSize", int32: Int32(min(limit, 10_000)))
+      }
+      if let hint { writer.append("hint", hint) }
+      if linearizable {
+        writer.appendDocument("readConcern") { $0.append("level", "linearizable") }
+        writer.append("maxTimeMS", Int64(3000))
+      }
+    }
+  }
+}
+
+extension MongoConnection {
+  /// The head of a stream, by the first key of the `stream` index.
+  func version(of stream: StreamName) throws -> Version {
+    let newest = try find(
+      LogCollection.ofStream(stream), in: LogCollection.name,
+      options: LogCollection.options(limit: 1, hint: "stream"), decode: CommitOutline.decode)
+    return newest.first?.heads[stream] ?? .none
+  }
+
+  func commit(of command: CommandID, linearizable: Bool = false) throws -> RecordedCommit? {
+    try find(
+      LogCollection.ofCommand(command), in: LogCollection.name,
+      options: LogCollection.options(limit: 1, linearizable: linearizable),
+      decode: CommitDocument.decode
+    ).first
+  }
+
+  func lastCommit() throws -> CommitOutline? {
+    try find(
+      BSONDocument(), in: LogCollection.name, options: LogCollection.options(sort: -1, limit: 1),
+      decode: CommitOutline.decode
+    ).first
+  }
+
+  func outlines(
+    after position: Position, limit: Int, linearizable: Bool
+  ) throws -> [CommitOutline] {
+    try find(
+      LogCollection.after(position), in: LogCollection.name,
+      options: LogCollection.options(sort: 1, limit: limit, linearizable: linearizable),
+      decode: CommitOutline.decode)
+  }
+}

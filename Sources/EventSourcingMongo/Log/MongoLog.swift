@@ -1,0 +1,265 @@
+import EventSourcing
+import Foundation
+import Logging
+import Mongo
+import Synchronization
+
+/// The event log on MongoDB: one document a commit, `_id` its position.
+///
+/// See `docs/adr/0001` for the layout and `docs/adr/0003` for the appender. Reads are at majority:
+/// what was read once is never rolled back.
+public final class MongoLog: EventLog {
+  /// Appends queued and not yet sent, at most; beyond it an append fails at once with `notDone`.
+  private static let queueMax = 20_000
+  /// Commits of one insert, at most.
+  private static let batchCommitsMax = 1000
+  /// Events of one insert, at most: keeps it below MongoDB's limit of 48 MB a message.
+  private static let batchEventsMax = 4000
+
+  private struct Queue {
+    var submissions: [LogWriter.Submission] = []
+    var isDraining = false
+  }
+
+  public let database: MongoDatabase
+  public let doorbell: Doorbell
+  private let writer: LogWriter
+  private let queue = Mutex(Queue())
+  private let statisticsCache = Mutex(LogStatisticsFold())
+
+  private init(database: MongoDatabase, logger: Logger) {
+    self.database = database
+    let doorbell = Doorbell()
+    self.doorbell = doorbell
+    writer = LogWriter(
+      connection: database.dedicatedConnection(name: "appender"), logger: logger,
+      onAppend: { doorbell.ring($0) })
+  }
+
+  /// Opens the log and creates its indexes when missing.
+  public static func open(_ database: MongoDatabase, logger: Logger) async throws -> MongoLog {
+    _ = try await database.withConnection { connection in
+      try connection.writeCommand(
+        LogCollection.createIndexes, operation: "create the log's indexes")
+    }
+    return MongoLog(database: database, logger: logger)
+  }
+
+  public func enqueue(_ commit: ProposedCommit) -> AppendTicket {
+    let ticket = AppendTicket()
+    if let defect = commit.defect {
+      ticket.settle(.failure(AppendFailure.invalid(defect)))
+      return ticket
+    }
+    let (isTaken, mustStart) = queue.withLock { queue in
+      guard queue.submissions.count < Self.queueMax else { return (false, false) }
+      queue.submissions.append(LogWriter.Submission(commit: commit, ticket: ticket))
+      defer { queue.isDraining = true }
+      return (true, !queue.isDraining)
+    }
+    guard isTaken else {
+      ticket.settle(.failure(AppendFailure.notDone("the queue of appends is full")))
+      return ticket
+    }
+    if mustStart { Task { await self.drain() } }
+    return ticket
+  }
+
+  /// Appends that wait to be sent.
+  public var queued: Int { queue.withLock { $0.submissions.count } }
+
+  private func drain() async {
+    while let batch = nextBatch() { await writer.process(batch) }
+  }
+
+  private func nextBatch() -> [LogWriter.Submission]? {
+    queue.withLock { queue in
+      var events = 0
+      var count = 0
+      for submission in queue.submissions.prefix(Self.batchCommitsMax) {
+        events += submission.commit.events.count
+        if count > 0, events > Self.batchEventsMax { break }
+        count += 1
+      }
+      guard count > 0 else {
+        queue.isDraining = false
+        return nil
+      }
+      if count == queue.submissions.count {
+        let batch = queue.submissions
+        queue.submissions = []
+        return batch
+      }
+      let batch = Array(queue.submissions[..<count])
+      queue.submissions.removeFirst(count)
+      return batch
+    }
+  }
+
+  public func read(after position: Position, limit: Int) async throws -> [RecordedCommit] {
+    try await database.withConnection { connection in
+      let commits = try connection.find(
+        LogCollection.after(position), in: LogCollection.name,
+        options: LogCollection.options(sort: 1, limit: limit), decode: CommitDocument.decode)
+      var next = position + 1
+      var prefix: [RecordedCommit] = []
+      if position > .start, commits.first?.header.firstPosition != next {
+        // Inside a commit, at the end of the log, or before a hole.
+        let around = try connection.find(
+          LogCollection.atOrBefore(position), in: LogCollection.name,
+          options: LogCollection.options(sort: -1, limit: 1), decode: CommitDocument.decode)
+        if let commit = around.first, commit.header.lastPosition > position {
+          prefix = [commit.suffix(after: position)]
+          next = commit.header.lastPosition + 1
+        }
+      }
+      for commit in commits {
+        guard commit.header.firstPosition == next else {
+          throw LogCorruption(
+            position: next, reason: "the next commit is at \(commit.header.firstPosition)")
+        }
+        next = commit.header.lastPosition + 1
+      }
+      return Array((prefix + commits).prefix(limit))
+    }
+  }
+
+  public func readStream(
+    _ stream: StreamName, from version: Version, limit: Int
+  ) async throws -> [Recorded] {
+    let first = max(version.rawValue, 1)
+    let commits = try await database.withConnection { connection in
+      try connection.find(
+        LogCollection.ofStream(stream, versions: first...(first + Int64(limit) - 1)),
+        in: LogCollection.name, options: LogCollection.options(hint: "stream"),
+        decode: CommitDocument.decode)
+    }
+    let events = commits.flatMap(\.events)
+      .filter { $0.stream == stream && $0.version.rawValue >= first }
+      .sorted { $0.version < $1.version }
+      .prefix(limit)
+    for (index, event) in events.enumerated() where event.version.rawValue != first + Int64(index) {
+      throw LogCorruption(
+        position: event.position, reason: "stream \(stream) lacks version \(first + Int64(index))")
+    }
+    return Array(events)
+  }
+
+  public func version(of stream: StreamName) async throws -> Version {
+    try await database.withConnection { try $0.version(of: stream) }
+  }
+
+  public func head() async throws -> Position {
+    try await database.withConnection { connection in
+      try connection.lastCommit().map { $0.position + ($0.eventCount - 1) } ?? .start
+    }
+  }
+
+  public func commit(of command: CommandID) async throws -> RecordedCommit? {
+    try await database.withConnection { try $0.commit(of: command) }
+  }
+
+  public func waitForEvents(after position: Position, timeout: Duration) async {
+    await doorbell.wait(after: position, timeout: timeout)
+  }
+
+  public func statistics() async throws -> LogStatistics {
+    while true {
+      let position = statisticsCache.withLock(\.position)
+      let commits = try await read(after: position, limit: 5000)
+      let statistics = statisticsCache.withLock { fold in
+        fold.apply(commits)
+        return fold.statistics
+      }
+      if commits.count < 5000 { return statistics }
+    }
+  }
+
+  public func events(matching query: EventQuery) async throws -> [Recorded] {
+    switch query.filter {
+    case .stream(let stream) where query.after == nil && !query.isDescending:
+      return try await readStream(
+        stream, from: Version(Int64(query.offset) + 1), limit: query.limit)
+    default: return try await scan(query)
+    }
+  }
+
+  /// Follows an index in the order of positions until the page is full.
+  private func scan(_ query: EventQuery) async throws -> [Recorded] {
+    var events: [Recorded] = []
+    var skipped = 0
+    let cursor = database.find(
+      query.document, in: LogCollection.name,
+      options: LogCollection.options(sort: query.isDescending ? -1 : 1),
+      batch: max(1, min(1000, query.offset + query.limit)), decode: CommitDocument.decode)
+    for try await commit in cursor {
+      for event in query.isDescending ? commit.events.reversed() : commit.events {
+        guard query.filter.accepts(event), query.includes(event.position) else { continue }
+        if skipped < query.offset {
+          skipped += 1
+        } else if events.count < query.limit {
+          events.append(event)
+        }
+      }
+      if events.count >= query.limit { break }
+    }
+    return events
+  }
+}
+
+extension EventQuery {
+  fileprivate func includes(_ position: Position) -> Bool {
+    guard let after else { return true }
+    return isDescending ? position < after : position > after
+  }
+
+  /// The commits that can hold such events. A commit that spans `after` is among them.
+  fileprivate var document: BSONDocument {
+    BSONDocument { writer in
+      switch filter {
+      case .all: break
+      case .type(let type): writer.append("events.event_type", type)
+      case .category(let category): writer.append("events.aggregate_type", category)
+      case .stream(let stream):
+        writer.append("events.aggregate_type", stream.category)
+        writer.append("events.aggregate_id", stream.id)
+      case .correlation(let id): writer.append("correlation_id", uuid: id)
+      }
+      guard let after else { return }
+      writer.appendDocument("_id") { writer in
+        let least = after.rawValue - Int64(ProposedCommit.maximumEvents) + 1
+        writer.append(isDescending ? "$lt" : "$gte", isDescending ? after.rawValue : least)
+      }
+    }
+  }
+}
+
+/// Counts by type, kept up with the log: each event is counted once.
+struct LogStatisticsFold: Sendable {
+  private(set) var position = Position.start
+  private var commits: Int64 = 0
+  private var categories: Set<String> = []
+  private var types: [String: LogStatistics.TypeCount] = [:]
+
+  mutating func apply(_ new: [RecordedCommit]) {
+    for commit in new where commit.header.firstPosition > position {
+      commits += 1
+      position = commit.header.lastPosition
+      for event in commit.events {
+        categories.insert(event.stream.category)
+        var count =
+          types[event.type]
+          ?? LogStatistics.TypeCount(type: event.type, count: 0, latest: event.timestamp)
+        count.count += 1
+        count.latest = max(count.latest, event.timestamp)
+        types[event.type] = count
+      }
+    }
+  }
+
+  var statistics: LogStatistics {
+    LogStatistics(
+      events: position.rawValue, commits: commits, categories: categories.sorted(),
+      types: types.values.sorted { ($1.count, $0.type) < ($0.count, $1.type) })
+  }
+}

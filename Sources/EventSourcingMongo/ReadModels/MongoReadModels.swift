@@ -1,0 +1,238 @@
+import EventSourcing
+import Mongo
+
+/// Rows, checkpoints and pointers in MongoDB. A row is `{_id, position, …fields}`.
+public final class MongoReadModels: ReadModelStore {
+  private static let progressCollection = "projections"
+  private static let checkpointCollection = "checkpoints"
+
+  private let database: MongoDatabase
+
+  public init(_ database: MongoDatabase) { self.database = database }
+
+  public func prepare(_ collection: String, indexes: [ReadModelIndex]) async throws {
+    guard !indexes.isEmpty else { return }
+    let command = BSONDocument { writer in
+      writer.append("createIndexes", collection)
+      writer.appendArray("indexes") { array in
+        for index in indexes { array.append(Self.document(of: index)) }
+      }
+    }
+    _ = try await database.withConnection {
+      try $0.writeCommand(command, operation: "create indexes of \(collection)")
+    }
+  }
+
+  private static func document(of index: ReadModelIndex) -> BSONDocument {
+    let keys = index.keys + [ReadModelIndex.Key("_id", isDescending: isDescending(index))]
+    return BSONDocument { writer in
+      writer.append("name", index.keys.map(\.field).joined(separator: "_"))
+      writer.appendDocument("key") { writer in
+        for key in keys { writer.append(key.field, int32: key.isDescending ? -1 : 1) }
+      }
+    }
+  }
+
+  private static func isDescending(_ index: ReadModelIndex) -> Bool {
+    index.keys.last?.isDescending ?? false
+  }
+
+  public func drop(_ collection: String) async throws {
+    do {
+      _ = try await database.withConnection {
+        try $0.writeCommand(
+          BSONDocument { $0.append("drop", collection) }, operation: "drop \(collection)")
+      }
+    } catch let error as MongoError where error.code == 26 {
+      // NamespaceNotFound: there was nothing to drop.
+    }
+  }
+
+  public func load(
+    _ ids: [String], from collection: String
+  ) async throws -> [String: StoredRow] {
+    let rows = try await database.withConnection { connection in
+      try connection.find(Self.anyOf(ids), in: collection, decode: Self.row)
+    }
+    return Dictionary(rows.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+  }
+
+  private static func anyOf(_ ids: [String]) -> BSONDocument {
+    BSONDocument { writer in
+      if ids.count == 1 {
+        writer.append("_id", ids[0])
+      } else {
+        writer.appendDocument("_id") { writer in
+          writer.appendArray("$in") { array in for id in ids { array.append(id) } }
+        }
+      }
+    }
+  }
+
+  /// Absolute values guarded by the position. Where the stored row is as new or newer the filter
+  /// matches nothing and the upsert meets the row's own id: a duplicate key, which means "done".
+  public func write(_ rows: [StoredRow], to collection: String) async throws {
+    let writes = rows.map { row in
+      MongoConnection.Write.replace(
+        filter: BSONDocument { writer in
+          writer.append("_id", row.id)
+          writer.appendDocument("position") { $0.append("$lt", row.position) }
+        },
+        with: BSONDocument(capacity: 512) { writer in
+          writer.append("_id", row.id)
+          writer.append("position", row.position)
+          writer.append(row.fields)
+        }, upsert: true)
+    }
+    let reply = try await database.withConnection { try $0.write(writes, to: collection) }
+    if let failure = reply.failure { throw failure }
+    if let concern = reply.writeConcernError { throw concern }
+    if let error = reply.writeErrors.first(where: { !$0.isDuplicateKey }) {
+      throw MongoError(
+        domain: .server, code: error.code, operation: "write rows of \(collection)",
+        message: error.message)
+    }
+  }
+
+  public func find(_ query: ReadModelQuery, in collection: String) async throws -> [StoredRow] {
+    try await database.withConnection { connection in
+      try connection.find(
+        query.filter, in: collection, options: query.options, decode: Self.row)
+    }
+  }
+
+  public func rows(
+    of collection: String, after id: String?, limit: Int
+  ) async throws -> [StoredRow] {
+    let filter = BSONDocument { writer in
+      if let id { writer.appendDocument("_id") { $0.append("$gt", id) } }
+    }
+    let options = BSONDocument { writer in
+      writer.appendDocument("sort") { $0.append("_id", int32: 1) }
+      writer.append("limit", Int64(limit))
+    }
+    return try await database.withConnection {
+      try $0.find(filter, in: collection, options: options, decode: Self.row)
+    }
+  }
+
+  private static func row(_ view: BSONView) throws -> StoredRow {
+    var fields = try view.fields()
+    guard let id = fields["_id"]?.stringValue, let position = fields["position"]?.integerValue
+    else { throw UnreadableDocument(reason: "a row lacks its id or position") }
+    fields["_id"] = nil
+    fields["position"] = nil
+    return StoredRow(id: id, position: Position(position), fields: fields)
+  }
+
+  public func progress(of projection: String) async throws -> ProjectionProgress? {
+    let found = try await database.withConnection { connection in
+      try connection.find(
+        BSONDocument { $0.append("_id", projection) }, in: Self.progressCollection
+      ) { view in
+        ProjectionProgress(
+          projection: projection, generation: Int(view["generation"]?.integer ?? 1),
+          position: Position(view["position"]?.integer ?? 0), failure: view["failure"]?.string)
+      }
+    }
+    return found.first
+  }
+
+  public func save(
+    _ progress: ProjectionProgress, replacing generation: Int
+  ) async throws -> Bool {
+    let document = BSONDocument { writer in
+      writer.append("_id", progress.projection)
+      writer.append("generation", Int64(progress.generation))
+      writer.append("collection", progress.collection)
+      writer.append("position", progress.position)
+      if let failure = progress.failure { writer.append("failure", failure) }
+    }
+    let write: MongoConnection.Write =
+      generation == 0
+      ? .insert(document)
+      : .replace(
+        filter: BSONDocument { writer in
+          writer.append("_id", progress.projection)
+          writer.append("generation", Int64(generation))
+          writer.appendDocument("position") { $0.append("$lte", progress.position) }
+        }, with: document, upsert: false)
+    let reply = try await database.withConnection {
+      try $0.write([write], to: Self.progressCollection)
+    }
+    if reply.writeErrors.first?.isDuplicateKey == true { return false }
+    try reply.check(operation: "save progress")
+    return reply.insertedCount + reply.matchedCount > 0
+  }
+
+  public func checkpoint(of subscription: String) async throws -> Position {
+    let found = try await database.withConnection { connection in
+      try connection.find(
+        BSONDocument { $0.append("_id", subscription) }, in: Self.checkpointCollection
+      ) { Position($0["position"]?.integer ?? 0) }
+    }
+    return found.first ?? .start
+  }
+
+  public func saveCheckpoint(_ position: Position, of subscription: String) async throws {
+    let reply = try await database.withConnection { connection in
+      try connection.write(
+        [
+          .update(
+            filter: BSONDocument { $0.append("_id", subscription) },
+            with: BSONDocument { $0.appendDocument("$max") { $0.append("position", position) } },
+            upsert: true)
+        ], to: Self.checkpointCollection)
+    }
+    try reply.check(operation: "save checkpoint")
+  }
+}
+
+extension ReadModelQuery {
+  fileprivate var order: Int32 { isDescending ? -1 : 1 }
+
+  /// Values are bound as BSON, never spliced into text: no operator can come in with them.
+  fileprivate var filter: BSONDocument {
+    BSONDocument { writer in
+      for entry in equals.entries {
+        writer.appendDocument(entry.key) { $0.append("$eq", value: entry.value) }
+      }
+      if let range {
+        writer.appendDocument(range.field) { writer in
+          if let least = range.atLeast { writer.append("$gte", value: least) }
+          if let most = range.atMost { writer.append("$lte", value: most) }
+        }
+      }
+      if let cursor { append(cursor, to: &writer) }
+    }
+  }
+
+  private func append(_ cursor: PageCursor, to writer: inout BSONWriter) {
+    let beyond = isDescending ? "$lt" : "$gt"
+    guard let sortField else {
+      writer.appendDocument("_id") { $0.append(beyond, cursor.id) }
+      return
+    }
+    writer.appendArray("$or") { array in
+      array.append(
+        BSONDocument { writer in
+          writer.appendDocument(sortField) { $0.append(beyond, value: cursor.sortValue) }
+        })
+      array.append(
+        BSONDocument { writer in
+          writer.appendDocument(sortField) { $0.append("$eq", value: cursor.sortValue) }
+          writer.appendDocument("_id") { $0.append(beyond, cursor.id) }
+        })
+    }
+  }
+
+  fileprivate var options: BSONDocument {
+    BSONDocument { writer in
+      writer.appendDocument("sort") { writer in
+        if let sortField { writer.append(sortField, int32: order) }
+        writer.append("_id", int32: order)
+      }
+      writer.append("limit", Int64(limit))
+    }
+  }
+}

@@ -1,0 +1,117 @@
+import CMongoC
+
+/// Where MongoDB is, with the settings that Magasin's promises rest on.
+public struct MongoURI: Sendable, CustomStringConvertible {
+  /// As it was given, to be handed on. It may hold a password: never log it.
+  public let text: String
+  public let database: String
+  /// Hosts only, for logs.
+  public let description: String
+
+  /// - Parameter text: a `mongodb://` connection string; the database is `magasin` if it names none.
+  /// - Throws: ``MongoError`` of domain `client` when it cannot be read.
+  public init(_ text: String) throws {
+    MongoLibrary.start()
+    self.text = text
+    let uri = try Self.parse(text)
+    defer { mongoc_uri_destroy(uri) }
+    database = mongoc_uri_get_database(uri).map { String(cString: $0) } ?? "magasin"
+    var hosts: [String] = []
+    var host = mongoc_uri_get_hosts(uri)
+    while let current = host {
+      hosts.append(
+        withUnsafePointer(to: current.pointee.host_and_port) { tuple in
+          tuple.withMemoryRebound(to: CChar.self, capacity: MemoryLayout.size(ofValue: tuple.pointee))
+          { String(cString: $0) }
+        })
+      host = UnsafePointer(current.pointee.next)
+    }
+    description = hosts.joined(separator: ",")
+  }
+
+  private static func parse(_ text: String) throws -> OpaquePointer {
+    var error = bson_error_t()
+    guard let uri = mongoc_uri_new_with_error(text, &error) else {
+      throw MongoError(error, operation: "read the connection string")
+    }
+    return uri
+  }
+
+  /// libmongoc's form, with a setting added wherever the text names none.
+  func withSettings<Result>(_ body: (OpaquePointer) throws -> Result) throws -> Result {
+    let uri = try Self.parse(text)
+    defer { mongoc_uri_destroy(uri) }
+    let numbers: [(String, Int32)] = [
+      ("serverselectiontimeoutms", 5000), ("connecttimeoutms", 2000), ("sockettimeoutms", 8000),
+      ("heartbeatfrequencyms", 1000), ("maxpoolsize", 64), ("waitqueuetimeoutms", 1000),
+      ("wtimeoutms", 4000),
+    ]
+    for (name, value) in numbers where !mongoc_uri_has_option(uri, name) {
+      mongoc_uri_set_option_as_int32(uri, name, value)
+    }
+    for name in ["journal", "retrywrites", "retryreads"] where !mongoc_uri_has_option(uri, name) {
+      mongoc_uri_set_option_as_bool(uri, name, true)
+    }
+    let texts = [("w", "majority"), ("readconcernlevel", "majority"), ("appname", "magasin")]
+    for (name, value) in texts where !mongoc_uri_has_option(uri, name) {
+      mongoc_uri_set_option_as_utf8(uri, name, value)
+    }
+    return try body(uri)
+  }
+}
+
+enum MongoLibrary {
+  private static let started: Void = {
+    mongoc_init()
+    mongoc_log_set_handler(nil, nil)
+  }()
+
+  static func start() { _ = started }
+}
+
+/// libmongoc's pool: the topology monitor and the clients. Safe to use from any thread
+/// (mongoc_client_pool_t's documentation), hence kept as an address.
+final class ClientPool: Sendable {
+  private let address: UInt
+
+  init(_ uri: MongoURI) throws {
+    MongoLibrary.start()
+    address = try uri.withSettings { settings in
+      var error = bson_error_t()
+      guard let pool = mongoc_client_pool_new_with_error(settings, &error) else {
+        throw MongoError(error, operation: "make the client pool")
+      }
+      mongoc_client_pool_set_error_api(pool, MONGOC_ERROR_API_VERSION_2)
+      return UInt(bitPattern: pool)
+    }
+  }
+
+  deinit {
+    if let pool = OpaquePointer(bitPattern: address) { mongoc_client_pool_destroy(pool) }
+  }
+
+  fileprivate var pointer: OpaquePointer? { OpaquePointer(bitPattern: address) }
+
+  func pop() throws -> ClientHandle {
+    guard let pointer, let client = mongoc_client_pool_pop(pointer) else {
+      throw MongoError(
+        domain: .notSent, code: 0, operation: "take a client", message: "no client is free")
+    }
+    return ClientHandle(client: client, pool: self)
+  }
+}
+
+/// A client of the pool; given back when the handle ends.
+struct ClientHandle: ~Copyable {
+  let client: OpaquePointer
+  private let pool: ClientPool
+
+  fileprivate init(client: OpaquePointer, pool: ClientPool) {
+    self.client = client
+    self.pool = pool
+  }
+
+  deinit {
+    if let pointer = pool.pointer { mongoc_client_pool_push(pointer, client) }
+  }
+}

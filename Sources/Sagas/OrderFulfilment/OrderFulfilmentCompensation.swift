@@ -1,0 +1,150 @@
+import EventSourcing
+
+/// The way back: what stands is undone in strict reverse order, and nothing else.
+///
+/// Beside that sequence a payment may be open whose outcome nobody knows. Its refund is asked for
+/// at once; the stock and the order do not wait for it, the end of the saga does.
+extension OrderFulfilment {
+  /// Takes in how the last command ended, and undoes the latest step that stands.
+  static func turnBack(
+    _ state: State, _ finished: SagaEvent.Finished?, _ failure: SagaFailure? = nil,
+    mayBeCharged: Bool = false
+  ) -> Move {
+    var after = state
+    if let finished { after.apply(finished) }
+    var commands: [(Step, SagaDirection)] = []
+    if mayBeCharged || after.openPayment == .charge {
+      commands.append((.pay, .undo))
+      after.openPayment = .refund
+    }
+    let next = steps.last { $0.compensation != nil && after.standing.contains($0.name) }?.name
+    if let next { commands.append((next, .undo)) }
+    let stage = next.map(stage(undoing:)) ?? settled(after)
+    return Move(
+      kind: kind(stage, finished), stage: stage, finished: finished, commands: commands,
+      failure: failure)
+  }
+
+  /// Takes in what happened beside the sequence.
+  private static func note(
+    _ state: State, _ finished: SagaEvent.Finished?, _ failure: SagaFailure? = nil,
+    commands: [(Step, SagaDirection)] = []
+  ) -> Move {
+    var after = state
+    if let finished { after.apply(finished) }
+    if !commands.isEmpty { after.openPayment = .refund }
+    let isSettling = state.stage == .voidingPayment || state.stage == .compensationBlocked
+    let stage = isSettling ? settled(after) : state.stage
+    return Move(
+      kind: kind(stage, finished), stage: stage, finished: finished, commands: commands,
+      failure: failure)
+  }
+
+  private static func stage(undoing step: Step) -> Stage {
+    switch step {
+    case .pay: .refunding
+    case .reserve: .releasing
+    case .place, .confirm, .notify: .cancellingOrder
+    }
+  }
+
+  /// Where a saga stands that has nothing left to undo.
+  private static func settled(_ state: State) -> Stage {
+    if state.openPayment != nil { return .voidingPayment }
+    return state.blocked.isEmpty ? .compensated : .compensationBlocked
+  }
+
+  private static func kind(_ stage: Stage, _ finished: SagaEvent.Finished?) -> SagaEvent.Kind {
+    if stage == .compensated { return .compensated }
+    if stage == .compensationBlocked { return .compensationBlocked }
+    let isBlocked = finished?.direction == .undo && finished?.outcome == .refused
+    return isBlocked ? .compensationBlocked : .compensating
+  }
+
+  static func whileCancelling(_ state: State, _ input: Input) -> Move? {
+    switch input {
+    case .succeeded(let step) where step == state.inFlight:
+      turnBack(state, .init(step, .forward, .succeeded))
+    // A payment that was there already is no outcome: that comes from the payment.
+    case .nothingToDo(let step, .forward) where step == state.inFlight && step != .pay:
+      turnBack(state, .init(step, .forward, .notNeeded))
+    case .failed(let step, _, let mayStand) where step == state.inFlight:
+      turnBack(state, .init(step, .forward, .failed), mayBeCharged: step == .pay && mayStand)
+    case .refused(let step, .forward, _) where step == state.inFlight:
+      turnBack(state, .init(step, .forward, .refused))
+    case .undone(.pay) where state.inFlight == .pay:
+      turnBack(state, .init(.pay, .undo, .succeeded))
+    // Paid by hand while the stock was being reserved.
+    case .paymentBegun where state.openPayment == nil: note(state, nil)
+    case .succeeded(.pay) where state.openPayment != .refund:
+      note(state, .init(.pay, .forward, .succeeded))
+    case .failed(.pay, _, let mayStand) where state.openPayment != .refund:
+      note(state, .init(.pay, .forward, .failed), commands: mayStand ? [(.pay, .undo)] : [])
+    case .undone(.pay) where state.standing.contains(.pay):
+      note(state, .init(.pay, .undo, .succeeded))
+    case .started, .succeeded, .failed, .undone, .paymentBegun, .cancellationRequested, .refused,
+      .nothingToDo:
+      settling(state, input)
+    }
+  }
+
+  static func whileRefunding(_ state: State, _ input: Input) -> Move? {
+    switch input {
+    case .undone(.pay): turnBack(state, .init(.pay, .undo, .succeeded))
+    case .nothingToDo(.pay, .undo): turnBack(state, .init(.pay, .undo, .notNeeded))
+    case .refused(.pay, .undo, let reason):
+      turnBack(state, .init(.pay, .undo, .refused), .undoRefused(reason))
+    case .started, .succeeded, .failed, .undone, .paymentBegun, .cancellationRequested, .refused,
+      .nothingToDo:
+      nil
+    }
+  }
+
+  static func whileReleasing(_ state: State, _ input: Input) -> Move? {
+    undoing(.reserve, state, input)
+  }
+
+  static func whileCancellingOrder(_ state: State, _ input: Input) -> Move? {
+    undoing(.place, state, input)
+  }
+
+  private static func undoing(_ step: Step, _ state: State, _ input: Input) -> Move? {
+    switch input {
+    case .undone(step): turnBack(state, .init(step, .undo, .succeeded))
+    case .nothingToDo(step, .undo): turnBack(state, .init(step, .undo, .notNeeded))
+    case .refused(step, .undo, let reason):
+      turnBack(state, .init(step, .undo, .refused), .undoRefused(reason))
+    case .started, .succeeded, .failed, .undone, .paymentBegun, .cancellationRequested, .refused,
+      .nothingToDo:
+      settling(state, input)
+    }
+  }
+
+  /// The open payment and the undos that were refused before: they may end at any time.
+  static func settling(_ state: State, _ input: Input) -> Move? {
+    switch input {
+    case .undone(let step) where isAwaited(step, state):
+      note(state, .init(step, .undo, .succeeded))
+    case .nothingToDo(let step, .undo) where isAwaited(step, state):
+      note(state, .init(step, .undo, .notNeeded))
+    case .refused(.pay, .undo, let reason) where state.openPayment == .refund:
+      note(state, .init(.pay, .undo, .refused), .undoRefused(reason))
+    // Somebody pays by hand for an order that is on its way out.
+    case .paymentBegun where state.openPayment == nil && state.stage != .cancelling:
+      note(state, nil, commands: [(.pay, .undo)])
+    case .started, .succeeded, .failed, .undone, .paymentBegun, .cancellationRequested, .refused,
+      .nothingToDo:
+      nil
+    }
+  }
+
+  private static func isAwaited(_ step: Step, _ state: State) -> Bool {
+    state.blocked.contains(step) || step == .pay && state.openPayment == .refund
+  }
+}
+
+extension SagaFailure {
+  fileprivate static func undoRefused(_ reason: String) -> SagaFailure {
+    SagaFailure(code: "UNDO_REFUSED", reason: reason)
+  }
+}

@@ -1,0 +1,104 @@
+import Commerce
+import EventSourcing
+
+extension OrderFulfilment {
+  /// The reason of a refusal that is none: the command found its work done already, or nothing to
+  /// undo, so that no event will answer it.
+  public static let nothingToDo = "there was nothing to do"
+
+  /// What an input means to the saga.
+  enum Input: Sendable, Hashable {
+    case started(SagaOrder)
+    case succeeded(Step)
+    /// `mayStand`: the step may have been done all the same.
+    case failed(Step, SagaFailure, mayStand: Bool)
+    case undone(Step)
+    /// Somebody pays by hand; the outcome will follow.
+    case paymentBegun
+    case cancellationRequested(SagaFailure)
+    case refused(Step, SagaDirection, reason: String)
+    case nothingToDo(Step, SagaDirection)
+
+    init?(_ input: SagaInput) {
+      switch input {
+      case .event(let event):
+        guard let classified = Self.classified(event) else { return nil }
+        self = classified
+      case .refused(let command, let reason):
+        guard let (step, direction) = OrderFulfilment.effect(named: command.name) else {
+          return nil
+        }
+        self =
+          reason == OrderFulfilment.nothingToDo
+          ? .nothingToDo(step, direction) : .refused(step, direction, reason: reason)
+      }
+    }
+
+    private static func classified(_ event: Recorded) -> Input? {
+      switch event.type {
+      case "OrderInitiated":
+        return (try? SagaOrder(fields: event.data)).map(Input.started)
+      case "OrderCancellationRequested":
+        let reason = try? event.data.string("reason")
+        return .cancellationRequested(
+          SagaFailure(code: "CUSTOMER_REQUEST", reason: reason ?? "cancelled by the customer"))
+      case "PaymentInitiated":
+        return .paymentBegun
+      default:
+        break
+      }
+      for step in steps {
+        if step.success.contains(event.type) { return .succeeded(step.name) }
+        if step.undone.contains(event.type) { return .undone(step.name) }
+        if step.failure.contains(event.type) {
+          let mayStand = (try? event.data.boolIfPresent("possibly_charged")) ?? false
+          return .failed(step.name, SagaFailure(event, of: step.name), mayStand: mayStand)
+        }
+      }
+      return nil
+    }
+  }
+
+  /// Whether an event is an input of the saga of `order`.
+  ///
+  /// Stock is also moved by hand on behalf of an order: only the answers to the saga's own
+  /// commands count. They are one commit over all products, and its first event speaks for it.
+  static func concerns(_ event: Recorded, _ order: OrderID) -> Bool {
+    switch event.type {
+    case "OrderInitiated":
+      event.data["saga"] == "orchestrated"
+    case "StockReserved", "StockUnavailable":
+      event.index == 0 && event.commandID == commandID(of: order, .reserve, .forward)
+    case "StockReleased":
+      event.index == 0 && event.commandID == commandID(of: order, .reserve, .undo)
+    case "PaymentInitiated":
+      // The saga's own request tells it nothing new.
+      event.commandID != commandID(of: order, .pay, .forward)
+    case "OrderCancellationRequested", "OrderConfirmed", "OrderCancelled", "PaymentProcessed",
+      "PaymentFailed", "PaymentRefunded", "PaymentVoided", "NotificationSent",
+      "NotificationFailed":
+      true
+    default:
+      false
+    }
+  }
+
+  private static func commandID(
+    of order: OrderID, _ step: Step, _ direction: SagaDirection
+  ) -> CommandID {
+    CommandID(derivedFrom: effectID(order, step, direction))
+  }
+}
+
+extension SagaFailure {
+  fileprivate init(_ event: Recorded, of step: OrderFulfilment.Step) {
+    switch step {
+    case .reserve:
+      self.init(code: "OUT_OF_STOCK", reason: (try? event.data.string("reason")) ?? event.type)
+    case .place, .pay, .confirm, .notify:
+      self.init(
+        code: (try? event.data.string("error_code")) ?? "PAYMENT_FAILED",
+        reason: (try? event.data.string("failure_reason")) ?? event.type)
+    }
+  }
+}

@@ -1,0 +1,106 @@
+import EventSourcing
+
+extension OrderFulfilment {
+  public enum Stage: String, Sendable, Hashable, CaseIterable {
+    case notStarted = "not_started"
+    case reserving
+    case charging
+    case confirming
+    case notifying
+    /// Terminal, but the customer may still cancel.
+    case completed
+    /// To be undone as soon as the outcome of the step in flight is known.
+    case cancelling
+    case refunding
+    case releasing
+    case cancellingOrder = "cancelling_order"
+    /// The order is cancelled; a payment whose outcome was unknown is still being resolved.
+    case voidingPayment = "voiding_payment"
+    /// Terminal.
+    case compensated
+    /// All is undone but what the domain refused to undo. A person is needed.
+    case compensationBlocked = "compensation_blocked"
+
+    public var isTerminal: Bool { self == .completed || self == .compensated }
+
+    /// The step whose outcome the stage waits for on the way forward.
+    var step: Step? {
+      switch self {
+      case .reserving: .reserve
+      case .charging: .pay
+      case .confirming: .confirm
+      case .notifying: .notify
+      case .notStarted, .completed, .cancelling, .refunding, .releasing, .cancellingOrder,
+        .voidingPayment, .compensated, .compensationBlocked:
+        nil
+      }
+    }
+  }
+
+  /// A request to the payment provider whose outcome has not been seen.
+  public enum OpenPayment: Sendable, Hashable {
+    case charge
+    case refund
+  }
+
+  public struct State: Sendable, Hashable {
+    public internal(set) var stage = Stage.notStarted
+    /// Nil before the saga has started.
+    public internal(set) var order: SagaOrder?
+    /// The position of the last input that was taken.
+    public internal(set) var lastInput = Position.start
+    /// While `cancelling`: the step whose outcome is awaited.
+    public internal(set) var inFlight: Step?
+    /// Steps whose effect stands, so that turning back undoes them.
+    public internal(set) var standing: Set<Step> = []
+    /// Steps whose undo the domain has refused.
+    public internal(set) var blocked: Set<Step> = []
+    /// What is under way with the payment, other than the refund that `refunding` waits for.
+    public internal(set) var openPayment: OpenPayment?
+    /// Why the saga turned back; the first reason stays.
+    public internal(set) var failure: SagaFailure?
+
+    public init() {}
+
+    mutating func apply(_ event: SagaEvent) {
+      if event.kind == .started {
+        order = event.order
+        standing.insert(.place)
+      }
+      if let position = event.input.position { lastInput = max(lastInput, position) }
+      if event.stage == .cancelling {
+        inFlight = inFlight ?? stage.step
+      } else {
+        inFlight = nil
+      }
+      stage = event.stage
+      if event.input.type == "PaymentInitiated" { openPayment = .charge }
+      if let finished = event.finished { apply(finished) }
+      for command in event.commands {
+        switch OrderFulfilment.effect(named: command.name) {
+        case (.pay, .forward)?: openPayment = .charge
+        case (.pay, .undo)? where stage != .refunding: openPayment = .refund
+        default: break
+        }
+      }
+      failure = failure ?? event.failure
+    }
+
+    mutating func apply(_ finished: SagaEvent.Finished) {
+      let step = finished.step
+      if step == .pay { openPayment = nil }
+      switch (finished.direction, finished.outcome) {
+      case (.forward, .succeeded), (.forward, .notNeeded):
+        standing.insert(step)
+      case (.forward, .failed), (.forward, .refused):
+        standing.remove(step)
+      case (.undo, .succeeded), (.undo, .notNeeded):
+        standing.remove(step)
+        blocked.remove(step)
+      case (.undo, .failed), (.undo, .refused):
+        standing.remove(step)
+        blocked.insert(step)
+      }
+    }
+  }
+}

@@ -1,0 +1,187 @@
+import Commerce
+import EventSourcing
+import Logging
+import Synchronization
+
+/// Does what payments ask of the provider, and records its answers.
+///
+/// Plugged into a `Subscription` by ``key(for:)`` and ``handle(_:)``: one payment's requests come
+/// one after the other, so that a refund never overtakes its charge.
+///
+/// Make one when its subscription starts to run, after any other process has given it up: what was
+/// tried for older payments is unknown to it, and a payment that it gives up counts as possibly
+/// charged unless it was requested later than that and no attempt ever left.
+public final class PaymentReactor: Sendable {
+  public static let name = "payment-reactor.v1"
+
+  private let shop: Shop
+  private let gateway: any PaymentGateway
+  private let clock: ReactorClock
+  private let logger: Logger
+  private let chargeBackoff: Backoff
+  private let refundBackoff: Backoff
+  private let createdAt: Timestamp
+  /// Effects that an attempt of this instance may have brought about.
+  private let doubts = Mutex<Set<String>>([])
+
+  public init(
+    shop: Shop, gateway: any PaymentGateway, logger: Logger, clock: ReactorClock = .system,
+    chargeBackoff: Backoff = Backoff(first: .milliseconds(100), maximum: .seconds(2)),
+    refundBackoff: Backoff = Backoff(first: .milliseconds(100), maximum: .seconds(10))
+  ) {
+    self.shop = shop
+    self.gateway = gateway
+    self.clock = clock
+    self.logger = logger
+    self.chargeBackoff = chargeBackoff
+    self.refundBackoff = refundBackoff
+    self.createdAt = clock.now()
+  }
+
+  /// The payment that an event asks something for; nil for all other events.
+  public func key(for event: Recorded) -> String? {
+    guard event.stream.category == Payments.category else { return nil }
+    switch event.type {
+    case PaymentInitiated.type, PaymentRefundRequested.type: return event.stream.id
+    default: return nil
+    }
+  }
+
+  /// Returns when the outcome is recorded, or was before. Waits for the provider: a charge until
+  /// its deadline, a refund for ever.
+  public func handle(_ event: Recorded) async throws {
+    switch event.type {
+    case PaymentInitiated.type:
+      try await charge(try PaymentInitiated(fields: event.data), event)
+    case PaymentRefundRequested.type:
+      try await refund(try PaymentRefundRequested(fields: event.data), event)
+    default: break
+    }
+  }
+
+  // MARK: Charging
+
+  private func charge(_ payment: PaymentInitiated, _ event: Recorded) async throws {
+    var attempt = 0
+    while try await state(of: payment.orderID, fresh: attempt > 0).status == .initiated {
+      let remaining = clock.now().milliseconds(until: payment.deadline)
+      guard remaining > 0 else { return try await giveUp(payment, event) }
+      let outcome: ChargeOutcome
+      do throws(PaymentGatewayError) {
+        outcome = try await charge(payment)
+      } catch {
+        attempt += 1
+        report(error, attempt, payment.effectID)
+        let pause = chargeBackoff.delay(attempt: attempt)
+        try await clock.sleep(min(pause, .milliseconds(remaining)))
+        continue
+      }
+      return try await record(outcome, payment, event)
+    }
+  }
+
+  private func charge(
+    _ payment: PaymentInitiated
+  ) async throws(PaymentGatewayError) -> ChargeOutcome {
+    let isFirstDoubt = doubts.withLock { $0.insert(payment.effectID).inserted }
+    do {
+      return try await gateway.charge(
+        ChargeRequest(
+          effectID: payment.effectID, orderID: payment.orderID, userID: payment.userID,
+          amount: payment.amount, paymentMethod: payment.paymentMethod))
+    } catch {
+      if case .notSent = error, isFirstDoubt { settle(payment.effectID) }
+      throw error
+    }
+  }
+
+  private func record(
+    _ outcome: ChargeOutcome, _ payment: PaymentInitiated, _ event: Recorded
+  ) async throws {
+    let context = context(payment.effectID, event)
+    switch outcome {
+    case .charged(let transactionID):
+      try await shop.paymentSucceeded(
+        order: payment.orderID, transactionID: transactionID, context: context)
+    case .declined(let code, let reason):
+      try await shop.paymentFailed(
+        order: payment.orderID, code: code, reason: reason, possiblyCharged: false,
+        context: context)
+    }
+    settle(payment.effectID)
+  }
+
+  private func giveUp(_ payment: PaymentInitiated, _ event: Recorded) async throws {
+    let isDoubtful = doubts.withLock { $0.contains(payment.effectID) }
+    try await shop.paymentFailed(
+      order: payment.orderID, code: "PAYMENT_UNAVAILABLE",
+      reason: "the payment service did not answer in time",
+      possiblyCharged: isDoubtful || createdAt >= event.timestamp,
+      context: context(payment.effectID, event))
+    settle(payment.effectID)
+  }
+
+  // MARK: Refunding
+
+  private func refund(_ request: PaymentRefundRequested, _ event: Recorded) async throws {
+    var attempt = 0
+    while true {
+      let payment = try await state(of: request.orderID, fresh: attempt > 0)
+      guard payment.status != .refunded, payment.status != .voided,
+        let charge = payment.initiated
+      else { return }
+      let outcome: RefundOutcome
+      do throws(PaymentGatewayError) {
+        outcome = try await gateway.refund(
+          effectID: charge.effectID, refundEffectID: request.effectID, amount: request.amount)
+      } catch {
+        attempt += 1
+        report(error, attempt, request.effectID)
+        try await clock.sleep(refundBackoff.delay(attempt: attempt))
+        continue
+      }
+      return try await record(outcome, request, event)
+    }
+  }
+
+  private func record(
+    _ outcome: RefundOutcome, _ request: PaymentRefundRequested, _ event: Recorded
+  ) async throws {
+    let context = context(request.effectID, event)
+    switch outcome {
+    case .refunded(let refundID):
+      try await shop.paymentRefunded(order: request.orderID, refundID: refundID, context: context)
+    case .nothingCharged:
+      try await shop.paymentVoided(order: request.orderID, context: context)
+    }
+  }
+
+  // MARK: Parts
+
+  /// `fresh`: as the log has it now, for another process may have settled the payment.
+  private func state(of order: OrderID, fresh: Bool) async throws -> Payment {
+    let id = order.paymentID.text
+    if fresh { shop.payments.forget([id]) }
+    return try await shop.payments.state(of: id).state
+  }
+
+  private func settle(_ effectID: String) {
+    doubts.withLock { _ = $0.remove(effectID) }
+  }
+
+  private func context(_ effectID: String, _ event: Recorded) -> CommitContext {
+    CommitContext(outcomeOf: effectID, of: event, at: clock.now(), by: "payments")
+  }
+
+  private func report(_ error: PaymentGatewayError, _ attempt: Int, _ effectID: String) {
+    logger.log(
+      level: attempt == 3 ? .warning : .debug, "the payment service did not answer",
+      metadata: ["effect": "\(effectID)", "attempt": "\(attempt)", "error": "\(error)"])
+  }
+}
+
+extension Timestamp {
+  fileprivate func milliseconds(until later: Timestamp) -> Int64 {
+    later.millisecondsSinceEpoch - millisecondsSinceEpoch
+  }
+}

@@ -1,0 +1,30 @@
+import EventSourcing
+
+/// Time as an input, so that tests neither wait nor depend on it.
+public struct ReactorClock: Sendable {
+  public var now: @Sendable () -> Timestamp
+  /// Throws `CancellationError` when the task is cancelled.
+  public var sleep: @Sendable (Duration) async throws -> Void
+
+  public init(
+    now: @escaping @Sendable () -> Timestamp,
+    sleep: @escaping @Sendable (Duration) async throws -> Void
+  ) {
+    self.now = now
+    self.sleep = sleep
+  }
+
+  public static let system = ReactorClock(
+    now: { .now }, sleep: { try await Task.sleep(for: $0) })
+}
+
+extension CommitContext {
+  /// For the outcome of what `event` asked for. Its command id is made of the effect, so that an
+  /// effect has one outcome.
+  init(outcomeOf effectID: String, of event: Recorded, at time: Timestamp, by service: String) {
+    self.init(
+      commandID: CommandID(derivedFrom: "\(effectID)/outcome"),
+      correlationID: event.correlationID, causationID: event.eventID, timestamp: time,
+      serviceName: service, metadata: event.header.context.metadata)
+  }
+}

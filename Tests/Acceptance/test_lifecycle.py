@@ -1,0 +1,32 @@
+"""One command starts everything, Ctrl-C ends everything, and the next start finds everything."""
+
+from client import poll
+from server import DevStack
+from shopping import LAPTOP, LAPTOP_PRICE, head, order_row, place, settle, stock, wait_confirmed
+
+ORDER = 110
+
+
+def test_a_second_start_finds_everything_as_it_was(world):
+    shop = world.open(DevStack)
+    client = shop.client
+    assert stock(client, LAPTOP, head(client)) == (1000, 0), "the demo stock of the laptop"
+    placed = place(client)
+    row = wait_confirmed(client, placed.id)
+    assert row["total_amount"] == LAPTOP_PRICE, row
+    at = settle(client)
+    assert all(helper.is_running for helper in shop.helpers.values()), shop.pids
+    assert shop.pids["server"] == shop.server.pid, shop.pids
+
+    code, seconds = shop.interrupt(within=10)
+    assert code == 0, f"exit code {code} after {seconds} s\n{shop.tails()}"
+    poll("mongod and payments are gone", lambda: not shop.has_helpers, within=2)
+
+    shop.start()
+    assert settle(client) == at, "the second start wrote something"
+    assert order_row(client, placed.id) == row
+    assert stock(client, LAPTOP) == (999, 1)
+    wait_confirmed(client, place(client).id)
+    code, seconds = shop.interrupt(within=10)
+    assert code == 0, f"exit code {code} after {seconds} s\n{shop.tails()}"
+    assert not shop.has_helpers, shop.pids

@@ -1,0 +1,161 @@
+import EventSourcing
+import EventSourcingMongo
+import EventSourcingTesting
+import Foundation
+import Logging
+import Mongo
+import MongoTesting
+import Testing
+
+@Suite("The log on MongoDB")
+struct MongoLogTests {
+  private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+  private func makeLog() async throws -> MongoLog {
+    try await MongoLog.open(try await TestMongod.shared.database(), logger: logger)
+  }
+
+  private func commit(_ ids: [String], command: CommandID = .random()) -> ProposedCommit {
+    ProposedCommit(
+      context: CommitContext(commandID: command, timestamp: .now, serviceName: "test"),
+      events: ids.map {
+        ProposedEvent(
+          stream: StreamName(category: "things", id: $0), type: "ThingHappened", data: ["n": 1])
+      })
+  }
+
+  @Test("keeps every promise of the log", arguments: LogConformance.checks)
+  func conforms(_ check: LogConformance.Check) async throws {
+    try await check.run(try await makeLog())
+  }
+
+  @Test("several processes race for one log without a hole")
+  func racingWriters() async throws {
+    let uri = try await TestMongod.shared.uri()
+    var logs: [MongoLog] = []
+    for _ in 0..<3 { logs.append(try await MongoLog.open(MongoDatabase(uri), logger: logger)) }
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for (writer, log) in logs.enumerated() {
+        for task in 0..<10 {
+          group.addTask {
+            for _ in 0..<20 {
+              try await log.append(self.commit(["own\(writer)_\(task)", "shared"]))
+            }
+          }
+        }
+      }
+      try await group.waitForAll()
+    }
+    let report = try await LogVerifier(logs[0].database).verify()
+    #expect(report.corruption == nil)
+    #expect(report.events == 1200)
+    #expect(try await logs[0].version(of: StreamName(category: "things", id: "shared")).rawValue == 600)
+  }
+
+  @Test("a version that another process has moved on is a conflict")
+  func exactAcrossProcesses() async throws {
+    let uri = try await TestMongod.shared.uri()
+    let one = try await MongoLog.open(MongoDatabase(uri), logger: logger)
+    let two = try await MongoLog.open(MongoDatabase(uri), logger: logger)
+    let price = StreamName(category: "things", id: "price")
+    try await one.append(commit(["price"]))
+    try await two.append(commit(["price"]))
+    var stale = commit(["order"])
+    stale.expectations = [price: .exactly(Version(1))]
+    await #expect(throws: AppendConflict.self) { try await one.append(stale) }
+  }
+
+  @Test("an append whose answer was lost is settled: done once, acknowledged")
+  func lostAnswer() async throws {
+    let log = try await makeLog()
+    try await log.append(commit(["a"]))
+    for mode in ["closeConnection", "91", "189"] {
+      try await failInserts(log.database, mode: mode, times: 2)
+      let command = CommandID.random()
+      let appended = try await log.append(commit(["b"], command: command))
+      #expect(try await log.commit(of: command)?.header.lastPosition == appended.position)
+    }
+    let report = try await LogVerifier(log.database).verify()
+    #expect(report.corruption == nil)
+    #expect(report.events == 4)
+  }
+
+  @Test("a write concern error is settled by looking, not by guessing")
+  func writeConcernError() async throws {
+    let log = try await makeLog()
+    let fail = BSONDocument { writer in
+      writer.append("configureFailPoint", "failCommand")
+      writer.appendDocument("mode") { $0.append("times", int32: 1) }
+      writer.appendDocument("data") { writer in
+        writer.appendArray("failCommands") { $0.append("insert") }
+        writer.append("appName", appName(log.database))
+        writer.appendDocument("writeConcernError") { writer in
+          writer.append("code", int32: 64)
+          writer.append("errmsg", "waiting for replication timed out")
+        }
+      }
+    }
+    try await log.database.withConnection {
+      _ = try $0.readCommand(fail, on: "admin", operation: "set a fail point")
+    }
+    let appended = try await log.append(commit(["a"]))
+    #expect(appended.position == Position(1))
+    #expect(try await log.head() == Position(1))
+  }
+
+  private func appName(_ database: MongoDatabase) -> String { "test-\(database.uri.database)" }
+
+  private func failInserts(_ database: MongoDatabase, mode: String, times: Int32) async throws {
+    let fail = BSONDocument { writer in
+      writer.append("configureFailPoint", "failCommand")
+      writer.appendDocument("mode") { $0.append("times", int32: times) }
+      writer.appendDocument("data") { writer in
+        writer.appendArray("failCommands") { $0.append("insert") }
+        writer.append("appName", appName(database))
+        if let code = Int32(mode) {
+          writer.append("errorCode", int32: code)
+        } else {
+          writer.append("closeConnection", true)
+        }
+      }
+    }
+    try await database.withConnection {
+      _ = try $0.readCommand(fail, on: "admin", operation: "set a fail point")
+    }
+  }
+
+  @Test("the verifier finds an edited, a missing and a moved commit")
+  func tamperEvidence() async throws {
+    func damaged(_ writes: [MongoConnection.Write]) async throws -> LogCorruption? {
+      let log = try await makeLog()
+      for index in 0..<10 { try await log.append(commit(["s\(index)"])) }
+      #expect(try await LogVerifier(log.database).verify().corruption == nil)
+      for write in writes {
+        let reply = try await log.database.withConnection { try $0.write([write], to: "log") }
+        try reply.check(operation: "damage")
+      }
+      return try await LogVerifier(log.database).verify().corruption
+    }
+    func id(_ position: Int64) -> BSONDocument { BSONDocument { $0.append("_id", position) } }
+    let edit = BSONDocument { writer in
+      writer.appendDocument("$set") { $0.append("events.0.data.n", Int64(2)) }
+    }
+    #expect(
+      try await damaged([.update(filter: id(4), with: edit, upsert: false)])?.position
+        == Position(4))
+    #expect(try await damaged([.delete(filter: id(7))])?.position == Position(7))
+    #expect(try await damaged([.delete(filter: id(1))])?.position == Position(1))
+  }
+
+  @Test("a hole stops a reader")
+  func holeStopsReader() async throws {
+    let log = try await makeLog()
+    for index in 0..<5 { try await log.append(commit(["s\(index)"])) }
+    let reply = try await log.database.withConnection {
+      try $0.write([.delete(filter: BSONDocument { $0.append("_id", Int64(3)) })], to: "log")
+    }
+    #expect(reply.deletedCount == 1)
+    await #expect(throws: LogCorruption.self) { try await log.read(after: .start, limit: 10) }
+    await #expect(throws: LogCorruption.self) { try await log.read(after: Position(2), limit: 10) }
+  }
+}

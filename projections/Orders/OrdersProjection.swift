@@ -1,0 +1,117 @@
+import Commerce
+import EventSourcing
+
+/// One row an order, begun by ``OrderInitiated``. What concerns an order that has no row (stock
+/// reserved by hand, events appended by hand) leaves no trace here.
+public struct OrdersProjection: Projection {
+  private static let orderTypes: Set<String> = [
+    OrderInitiated.type, OrderCancellationRequested.type, OrderConfirmed.type, OrderCancelled.type,
+  ]
+  private static let stockTypes: Set<String> = [
+    StockReserved.type, StockUnavailable.type, StockReleased.type,
+  ]
+  private static let paymentTypes: Set<String> = [
+    PaymentInitiated.type, PaymentProcessed.type, PaymentFailed.type, PaymentRefundRequested.type,
+    PaymentRefunded.type, PaymentVoided.type,
+  ]
+  private static let notificationTypes: Set<String> = [
+    NotificationSent.type, NotificationFailed.type,
+  ]
+  /// Steps of the payment that nobody waits for, and that the timeline leaves out.
+  private static let silentTypes: Set<String> = [
+    PaymentInitiated.type, PaymentRefundRequested.type,
+  ]
+
+  public init() {}
+
+  public var name: String { "orders" }
+  public var indexes: [ReadModelIndex] {
+    let newestFirst = ReadModelIndex.Key("position_created", isDescending: true)
+    return [
+      ReadModelIndex(newestFirst),
+      ReadModelIndex(.init("status"), newestFirst),
+      ReadModelIndex(.init("user_id"), newestFirst),
+      ReadModelIndex(.init("user_id"), .init("status"), newestFirst),
+    ]
+  }
+
+  public func rows(touchedBy event: Recorded) throws -> [String] {
+    guard
+      event.isOne(of: Self.orderTypes, in: Orders.self)
+        || event.isOne(of: Self.stockTypes, in: Inventory.self)
+        || event.isOne(of: Self.paymentTypes, in: Payments.self)
+        || event.isOne(of: Self.notificationTypes, in: Notifications.self)
+    else { return [] }
+    return [try event.data.orderID().text]
+  }
+
+  public func apply(_ event: Recorded, to row: OrderRow?, id: String) throws -> OrderRow? {
+    var changed: OrderRow
+    if event.stream.category == Orders.category {
+      guard let order = try Self.row(after: event, from: row) else { return nil }
+      changed = order
+    } else {
+      guard let row else { return nil }
+      changed = row
+      switch event.stream.category {
+      case Inventory.category: try changed.apply(try Inventory.decode(event))
+      case Payments.category: changed.apply(try Payments.decode(event), at: event.timestamp)
+      default: _ = try Notifications.decode(event)
+      }
+    }
+    if !Self.silentTypes.contains(event.type) { changed.pass(event) }
+    changed.updatedAt = event.timestamp
+    return changed
+  }
+
+  private static func row(after event: Recorded, from row: OrderRow?) throws -> OrderRow? {
+    let decoded = try Orders.decode(event)
+    guard var changed = row else {
+      guard case .initiated(let order) = decoded else { return nil }
+      return OrderRow(order, by: event)
+    }
+    switch decoded {
+    case .initiated: return nil
+    case .cancellationRequested(let request):
+      if changed.status == .cancelled { return nil }
+      changed.status = .cancelling
+      changed.cancellation = OrderRow.Cancellation(reason: request.reason, code: nil)
+    case .confirmed:
+      // A cancellation that was asked for before goes on.
+      switch changed.status {
+      case .initiated, .stockReserved, .paid: changed.status = .confirmed
+      case .confirmed, .cancelling, .cancelled: break
+      }
+    case .cancelled(let end):
+      changed.status = .cancelled
+      changed.cancellation = OrderRow.Cancellation(reason: end.reason, code: end.code)
+    }
+    return changed
+  }
+}
+
+extension OrderRow {
+  fileprivate mutating func apply(_ event: StockEvent) throws {
+    reservation = try OrderReservationInfo.after(event, from: reservation)
+    guard status == .initiated else { return }
+    switch event {
+    case .reserved: status = .stockReserved
+    case .unavailable: status = .cancelling
+    case .released, .restocked, .deducted, .adjusted, .transferred: break
+    }
+  }
+
+  fileprivate mutating func apply(_ event: PaymentEvent, at time: Timestamp) {
+    if case .initiated(let initiated) = event {
+      payment = payment ?? OrderPaymentInfo(initiated)
+    } else {
+      payment?.apply(event, at: time)
+    }
+    guard status == .initiated || status == .stockReserved else { return }
+    switch event {
+    case .processed: status = .paid
+    case .failed: status = .cancelling
+    case .initiated, .refundRequested, .refunded, .voided: break
+    }
+  }
+}

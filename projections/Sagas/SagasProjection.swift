@@ -1,0 +1,26 @@
+import EventSourcing
+
+/// One row a saga, begun by the first event of its stream.
+public struct SagasProjection: Projection {
+  public init() {}
+
+  public var name: String { "sagas" }
+  public var indexes: [ReadModelIndex] {
+    let newestFirst = ReadModelIndex.Key("position_started", isDescending: true)
+    return [ReadModelIndex(newestFirst), ReadModelIndex(.init("state"), newestFirst)]
+  }
+
+  public func rows(touchedBy event: Recorded) throws -> [String] {
+    guard event.stream.category == SagaEntry.category, SagaEntry.types.contains(event.type) else {
+      return []
+    }
+    return [event.stream.id]
+  }
+
+  public func apply(_ event: Recorded, to row: SagaRow?, id: String) throws -> SagaRow? {
+    let entry = try SagaEntry(event)
+    var changed = row ?? SagaRow(entry, at: event)
+    try changed.apply(entry, at: event)
+    return changed
+  }
+}

@@ -1,0 +1,55 @@
+import EventSourcing
+
+/// Answers how many orders there were and what they brought in, from one row a day.
+public struct StatisticsQueries: Sendable {
+  private static let daysPerPage = 1000
+
+  private let reader: ReadModelReader
+  private let projection = StatisticsProjection()
+
+  public init(reader: ReadModelReader) { self.reader = reader }
+
+  /// The orders placed from the first day to the last one (UTC), both included; nil leaves that
+  /// end open. `{start_date, end_date, total_orders, confirmed_orders, total_revenue,
+  /// avg_order_value, currency, status_counts, orders_by_status, revenue_by_currency, by_day}`.
+  /// - Throws: also when the sum of amounts does not fit into 64 bits.
+  public func orders(
+    from first: Timestamp?, to last: Timestamp?, minimumPosition: Position? = nil,
+    waitMax: Duration = .zero
+  ) async throws -> QueryAnswer<Fields> {
+    var query = ReadModelQuery(
+      equals: ["kind": "day"],
+      range: ReadModelQuery.Range(
+        "date", atLeast: first.map { .string($0.day) }, atMost: last.map { .string($0.day) }),
+      sortField: "date", limit: Self.daysPerPage)
+    var sum = OrderTally()
+    var days: [Value] = []
+    var position: Position?
+    repeat {
+      let answer = try await reader.page(
+        query, of: projection.name, minimumPosition: minimumPosition, waitMax: waitMax)
+      position = position ?? answer.position
+      for stored in answer.value.rows {
+        try sum.add(StatisticsRow(fields: stored.fields).tally)
+        days.append(.object(StatisticsRow.json(stored.fields)))
+      }
+      query.cursor = answer.value.next
+    } while query.cursor != nil
+    let bounds: [(String, Value)] = [
+      ("start_date", .optional(first?.day)), ("end_date", .optional(last?.day)),
+    ]
+    return QueryAnswer(
+      value: Fields(bounds + sum.report + [("by_day", .array(days))]),
+      position: position ?? .start)
+  }
+
+  /// All orders there ever were, from a single row: what a dashboard asks for all the time. Nil
+  /// before the first order.
+  public func total(
+    minimumPosition: Position? = nil, waitMax: Duration = .zero
+  ) async throws -> QueryAnswer<Fields?> {
+    try await reader.json(
+      StatisticsRow.Span.total.id, of: projection, minimumPosition: minimumPosition,
+      waitMax: waitMax)
+  }
+}
