@@ -33,6 +33,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-metrics", exact: "2.13.0"),
     .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
     .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
   ],
   targets: [
     .systemLibrary(
@@ -51,7 +52,10 @@ let package = Package(
     .target(name: "Sagas", dependencies: ["EventSourcing", "Commerce"], swiftSettings: settings),
     .target(
       name: "Projections", dependencies: ["EventSourcing", "Commerce"], path: "projections",
-      swiftSettings: settings),
+      exclude: [
+        "README.md", "Orders/README.md", "Sagas/README.md", "Statistics/README.md",
+        "Stock/README.md", "UserSummaries/README.md",
+      ], swiftSettings: settings),
     .target(
       name: "API",
       dependencies: [
@@ -59,15 +63,16 @@ let package = Package(
       ], swiftSettings: settings),
     .target(
       name: "PaymentProvider",
-      dependencies: ["EventSourcing", "Mongo", hummingbird, logging, lifecycle],
+      dependencies: ["EventSourcing", "Mongo", hummingbird, lifecycle, logging],
       swiftSettings: settings),
     .executableTarget(
       name: "Magasin",
       dependencies: [
         "API", "Commerce", "EventSourcing", "EventSourcingMongo", "Mongo", "PaymentProvider",
-        "Projections", "Sagas", arguments, crypto, httpClient, hummingbird, lifecycle, logging,
-        metrics,
-      ], swiftSettings: settings),
+        "Projections", "Sagas", arguments, httpClient, hummingbird, lifecycle, logging, metrics,
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+      ], resources: [.embedInCode("openapi.yaml")], swiftSettings: settings),
     .testTarget(
       name: "EventSourcingTests", dependencies: ["EventSourcing", "EventSourcingTesting"],
       swiftSettings: settings),

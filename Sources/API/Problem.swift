@@ -148,7 +148,8 @@ extension Problem {
     case let problem as Problem: self = problem
     case let error as FieldError: self.init(error)
     case let error as JSONReader.SyntaxError:
-      self.init(.malformedJSON, error.description, members: ["offset": .integer(Int64(error.offset))])
+      self.init(
+        .malformedJSON, error.description, members: ["offset": .integer(Int64(error.offset))])
     case let error as AppendConflict:
       var members: Fields = ["stream": .string(error.stream.description)]
       members["actual_version"] = error.actual.map { .integer($0.rawValue) }

@@ -27,7 +27,8 @@ public enum LogConformance {
     Check(description: "the same command id has one effect and one answer", run: sameCommand),
     Check(description: "fifty equal commands at once have one effect", run: sameCommandAtOnce),
     Check(description: "a command id with another payload is refused", run: otherPayload),
-    Check(description: "a commit of several streams is there whole or not at all", run: wholeCommits),
+    Check(
+      description: "a commit of several streams is there whole or not at all", run: wholeCommits),
     Check(description: "commits of many events keep their order", run: largeCommits),
     Check(description: "a commit that can never be stored is refused", run: invalidCommits),
     Check(description: "what is built on a failed append fails with it", run: builtOnFailure),

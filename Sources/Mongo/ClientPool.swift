@@ -21,8 +21,9 @@ public struct MongoURI: Sendable, CustomStringConvertible {
     while let current = host {
       hosts.append(
         withUnsafePointer(to: current.pointee.host_and_port) { tuple in
-          tuple.withMemoryRebound(to: CChar.self, capacity: MemoryLayout.size(ofValue: tuple.pointee))
-          { String(cString: $0) }
+          tuple.withMemoryRebound(
+            to: CChar.self, capacity: MemoryLayout.size(ofValue: tuple.pointee)
+          ) { String(cString: $0) }
         })
       host = UnsafePointer(current.pointee.next)
     }

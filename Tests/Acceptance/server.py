@@ -99,14 +99,18 @@ class Child:
         self.process.wait()
 
     def end(self, number=signal.SIGTERM, within=20):
-        """Asks it to end; the exit code. Kills it and fails when it does not."""
+        """Asks it to end; the exit code."""
         if self.is_running:
             self.process.send_signal(number)
+        return self.wait(within)
+
+    def wait(self, within):
+        """The exit code; it is killed, and the test fails, when it does not end in time."""
         try:
             return self.process.wait(within)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise AssertionError(f"{self.name} did not end within {within} s of signal {number}")
+            raise AssertionError(f"{self.name} did not end within {within} s\n{self.tail()}")
 
     def tail(self, lines=15):
         text = Path(self.log).read_text(errors="replace").splitlines()
@@ -139,6 +143,7 @@ class Stack:
         return child
 
     def replaced(self, old, name, *command):
+        self.client.close()
         if old is not None:
             self.children.remove(old)
         return self.child(name, *command)
@@ -220,11 +225,16 @@ class DevStack(Stack):
     def uri(self):
         return f"mongodb://127.0.0.1:{self.port_of('mongod')}/magasin?replicaSet=rs0"
 
-    def interrupt(self, within):
-        """Ctrl-C; (exit code, seconds)."""
+    def interrupt(self, within, everyone):
+        """Ctrl-C; (exit code, seconds). A terminal sends it to everyone in the group that the
+        command leads, `kill` to the command alone."""
         self.client.close()
         started = time.monotonic()
-        code = self.server.end(signal.SIGINT, within)
+        if everyone:
+            os.killpg(self.server.pid, signal.SIGINT)
+            code = self.server.wait(within)
+        else:
+            code = self.server.end(signal.SIGINT, within)
         return code, time.monotonic() - started
 
     def revive(self):
@@ -295,12 +305,15 @@ class PartsStack(Stack):
             "--mongodb", self.uri)
         self.wait_ready(self.payments, self.payments_port)
 
-    def start_server(self, wait=True):
-        self.server = self.replaced(
-            self.server, "server", self.binary, "serve", "--port", self.port, "--mongodb",
-            self.uri, "--payments", f"http://127.0.0.1:{self.payments_port}", *self.options)
-        if wait:
-            self.wait_ready(self.server)
+    def start_server(self):
+        self.server = self.serve(self.server, "server", self.port)
+        self.wait_ready(self.server)
+
+    def serve(self, old, name, port, *options):
+        """One more server, in the place of an old one if there was one."""
+        return self.replaced(
+            old, name, self.binary, "serve", "--port", port, "--mongodb", self.uri,
+            "--payments", f"http://127.0.0.1:{self.payments_port}", *self.options, *options)
 
     def revive(self):
         """Starts again what a test has left dead, so that the next test has its chance."""

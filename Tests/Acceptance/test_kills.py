@@ -7,7 +7,8 @@ import uuid
 
 from client import BROKEN, Client, poll
 from invariants import check_log
-from shopping import order_row, send_order, settle, stock, leave_in_stock
+from server import free_port
+from shopping import leave_in_stock, order_row, place, send_order, settle, stock, wait_confirmed
 
 ORDER = 90
 PRODUCT = 114
@@ -110,6 +111,33 @@ def test_nothing_is_lost_when_the_server_and_mongod_are_killed(world):
             != "confirmed"]
     assert not lost, f"{len(lost)} orders were not confirmed, for example {lost[:3]}"
     assert stock(parts.client, PRODUCT, at) == (100, reserved + count)
+
+
+def test_workers_killed_alone_are_missed_by_nobody_at_the_door(world):
+    """The roles in two processes, as in docker-compose: the one that takes orders stays."""
+    parts = world.parts
+    parts.server.end()
+    parts.server = parts.serve(
+        parts.server, "server", parts.port, "--roles", "commands,queries")
+    parts.wait_ready(parts.server, path="/health/live")
+    working, port = ("--roles", "projections,sagas,reactors"), free_port()
+    workers = parts.serve(None, "workers", port, *working)
+    try:
+        placed = [place(parts.client) for _ in range(5)]
+        wait_confirmed(parts.client, placed[0].id)
+        placed += [place(parts.client) for _ in range(20)]
+        workers.kill()
+        placed += [place(parts.client) for _ in range(5)]
+        workers = parts.serve(workers, "workers", port, *working)
+        for order in placed:
+            wait_confirmed(parts.client, order.id, within=40)
+    finally:
+        workers.kill()
+        parts.children.remove(workers)
+        parts.server.kill()
+        parts.client.close()
+        parts.start_server()
+    settle(parts.client)
 
 
 def test_the_log_verifies_after_the_kills(world):

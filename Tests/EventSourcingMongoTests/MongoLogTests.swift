@@ -49,7 +49,8 @@ struct MongoLogTests {
     let report = try await LogVerifier(logs[0].database).verify()
     #expect(report.corruption == nil)
     #expect(report.events == 1200)
-    #expect(try await logs[0].version(of: StreamName(category: "things", id: "shared")).rawValue == 600)
+    #expect(
+      try await logs[0].version(of: StreamName(category: "things", id: "shared")).rawValue == 600)
   }
 
   @Test("a version that another process has moved on is a conflict")

@@ -26,7 +26,8 @@ public actor TestMongod {
       return try MongoURI("\(given)/\(name)?replicaSet=rs0&appName=test-\(name)\(options)")
     }
     let port = try await started()
-    return try MongoURI("mongodb://127.0.0.1:\(port)/\(name)?replicaSet=rs0&appName=test-\(name)\(options)")
+    return try MongoURI(
+      "mongodb://127.0.0.1:\(port)/\(name)?replicaSet=rs0&appName=test-\(name)\(options)")
   }
 
   private func started() async throws -> Int {

@@ -37,7 +37,9 @@ struct StatisticsProjectionTests {
         "revenue_by_currency":[{"currency":"CAD","total_orders":4,"confirmed_orders":2,\
         "total_revenue":41.49,"avg_order_value":20.75}],"updated_at":"2026-01-02T00:00:07.000Z"}
         """)
-    #expect(rows["day_2026-01-02"]?.json["total_revenue"] == .decimal(FixedDecimal(unscaled: 999, scale: 2)))
+    #expect(
+      rows["day_2026-01-02"]?.json["total_revenue"]
+        == .decimal(FixedDecimal(unscaled: 999, scale: 2)))
   }
 
   @Test("a confirmed order that is cancelled later takes its revenue back on its own day")

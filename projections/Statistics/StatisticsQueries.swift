@@ -18,10 +18,8 @@ public struct StatisticsQueries: Sendable {
     waitMax: Duration = .zero
   ) async throws -> QueryAnswer<Fields> {
     var query = ReadModelQuery(
-      equals: ["kind": "day"],
-      range: ReadModelQuery.Range(
-        "date", atLeast: first.map { .string($0.day) }, atMost: last.map { .string($0.day) }),
-      sortField: "date", limit: Self.daysPerPage)
+      equals: ["kind": "day"], range: Self.range(first, last), sortField: "date",
+      limit: Self.daysPerPage)
     var sum = OrderTally()
     var days: [Value] = []
     var position: Position?
@@ -51,5 +49,12 @@ public struct StatisticsQueries: Sendable {
     try await reader.json(
       StatisticsRow.Span.total.id, of: projection, minimumPosition: minimumPosition,
       waitMax: waitMax)
+  }
+
+  /// Nil when both ends are open: a range without ends is none.
+  private static func range(_ first: Timestamp?, _ last: Timestamp?) -> ReadModelQuery.Range? {
+    if first == nil, last == nil { return nil }
+    return ReadModelQuery.Range(
+      "date", atLeast: first.map { .string($0.day) }, atMost: last.map { .string($0.day) })
   }
 }

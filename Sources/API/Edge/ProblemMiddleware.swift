@@ -24,8 +24,8 @@ struct ProblemMiddleware: RouterMiddleware {
         context.logger.error(
           "request failed",
           metadata: [
-            "error": "\(error)", "path": "\(request.uri.path)", "problem": "\(problem.kind.rawValue)",
-            "request_id": "\(context.requestID)",
+            "error": "\(error)", "path": "\(request.uri.path)",
+            "problem": "\(problem.kind.rawValue)", "request_id": "\(context.requestID)",
           ])
       }
       return problem.response(instance: request.uri.path, requestID: context.requestID)

@@ -5,7 +5,7 @@ import Hummingbird
 ///
 /// Parameters that a route does not know are ignored, as is usual on the web.
 struct QueryParameters {
-  private let parameters: FlatDictionary<Substring, Substring>
+  private let parameters: Parameters
 
   init(_ request: Request) { parameters = request.uri.queryParameters }
 

@@ -7,9 +7,10 @@ extension Shop {
   public func placeOrder(
     _ order: PlaceOrder, context: CommitContext
   ) async throws -> OrderPlaced {
+    try Self.checked { () throws(FieldError) in try order.check() }
     let id = OrderID(context.commandID)
-    let receipt = try await onFreshReads(of: Self.reads(of: order), context: context) {
-      try Self.checked { () throws(FieldError) in try order.check() }
+    let reads = Reads(customer: order.userID, products: order.items.map(\.product))
+    let receipt = try await onFreshReads(of: reads, context: context) {
       let (new, reads) = try await priced(order, as: id, at: context.timestamp)
       return Receipt(
         try await orders.handle(
@@ -98,9 +99,5 @@ extension Shop {
       paymentMethod: order.paymentMethod ?? "card", saga: order.saga ?? "orchestrated",
       storeID: order.storeID, shippingAddress: order.shippingAddress, initiatedAt: time)
     return (new, reads)
-  }
-
-  private static func reads(of order: PlaceOrder) -> Reads {
-    Reads(customer: order.userID, products: order.items.map(\.product))
   }
 }

@@ -8,15 +8,16 @@ extension Shop {
   public func payOrder(
     _ id: OrderID, amount: FixedDecimal, paymentMethod: String, context: CommitContext
   ) async throws -> (payment: PaymentID, receipt: Receipt) {
+    try Self.checked { () throws(FieldError) in
+      try FieldError.check("payment_method", paymentMethod, lengthMax: 64)
+    }
     let receipt = try await onFreshReads(of: Reads(order: id), context: context) {
-      try Self.checked { () throws(FieldError) in
-        try FieldError.check("payment_method", paymentMethod, lengthMax: 64)
-      }
       let (order, version) = try await orders.state(of: id.text)
+      let payable = try Self.payable(order, id)
       let payment = PaymentInitiated(
-        orderID: id, userID: try Self.payableOrder(order, id).userID,
-        amount: try Self.checkedAmount(amount, of: order, id), paymentMethod: paymentMethod,
-        effectID: "\(id)/pay/forward/1", deadline: deadline(context))
+        orderID: id, userID: payable.userID, amount: try Self.checked(amount, of: payable),
+        paymentMethod: paymentMethod, effectID: "\(id)/pay/forward/1",
+        deadline: deadline(context))
       return Receipt(
         try await payments.handle(
           .initiateByHand(payment), on: id.paymentID.text, context: context,
@@ -92,7 +93,7 @@ extension Shop {
     context.timestamp.adding(seconds: paymentDeadlineSeconds)
   }
 
-  private static func payableOrder(
+  private static func payable(
     _ order: Order, _ id: OrderID
   ) throws(ShopRejection) -> OrderInitiated {
     guard let initiated = order.initiated, let status = order.status else {
@@ -104,17 +105,18 @@ extension Shop {
     }
   }
 
-  private static func checkedAmount(
-    _ amount: FixedDecimal, of order: Order, _ id: OrderID
+  private static func checked(
+    _ amount: FixedDecimal, of order: OrderInitiated
   ) throws(ShopRejection) -> Money {
-    let total = try payableOrder(order, id).total
     let money: Money
     do {
-      money = try Money(amount, total.currency)
+      money = try Money(amount, order.total.currency)
     } catch {
       throw .invalid(FieldError("amount", .invalid(error.description)))
     }
-    guard money == total else { throw .amountMismatch(expected: total, got: money) }
+    guard money == order.total else {
+      throw .amountMismatch(expected: order.total, got: money)
+    }
     return money
   }
 }

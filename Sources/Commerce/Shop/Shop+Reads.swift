@@ -35,13 +35,18 @@ extension Shop {
         guard reads.contains(conflict.stream) else { throw conflict }
         isFresh = true
         forget(reads)
-      } catch let rejection as ShopRejection {
+      } catch let rejection where Self.dependsOnReads(rejection) {
         if let earlier = try await recorded(context) { return earlier }
         if isFresh { throw rejection }
         isFresh = true
         forget(reads)
       }
     }
+  }
+
+  private static func dependsOnReads(_ error: any Error) -> Bool {
+    if case ShopRejection.invalid = error { return false }
+    return error is ShopRejection || error is OrderRejection
   }
 
   /// - Throws: ``ShopRejection/unknownProduct(_:)``.

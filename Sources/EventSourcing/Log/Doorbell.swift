@@ -13,6 +13,9 @@ public final class Doorbell: Sendable {
 
   public init() {}
 
+  /// The highest position that was rung.
+  public var head: Position { state.withLock(\.head) }
+
   public func ring(_ position: Position) {
     let woken = state.withLock { state in
       state.head = max(state.head, position)

@@ -13,8 +13,9 @@ public final class ProjectionBoard: Sendable {
 
   private struct State {
     var statuses: [String: Status] = [:]
-    var waiting: [String: [Int: (position: Position, continuation: CheckedContinuation<Void, Never>)]] =
-      [:]
+    var waiting:
+      [String: [Int: (position: Position, continuation: CheckedContinuation<Void, Never>)]] =
+        [:]
     var nextID = 0
   }
 
@@ -65,7 +66,9 @@ public final class ProjectionBoard: Sendable {
           state.waiting[projection, default: [:]][id] = (position, continuation)
           return false
         }
-        if isReached || Task.isCancelled { isReached ? continuation.resume() : release(projection, id) }
+        if isReached || Task.isCancelled {
+          isReached ? continuation.resume() : release(projection, id)
+        }
       }
     } onCancel: {
       release(projection, id)

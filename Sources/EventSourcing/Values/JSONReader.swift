@@ -172,8 +172,7 @@ public struct JSONReader {
   private mutating func readString() throws(SyntaxError) -> String {
     index += 1
     let start = index
-    while let byte = current, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\"), byte >= 0x20
-    {
+    while let byte = current, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\"), byte >= 0x20 {
       index += 1
     }
     var content = Array(bytes[start..<index])

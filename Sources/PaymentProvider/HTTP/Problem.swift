@@ -109,7 +109,8 @@ extension Problem {
     case .declined(let payment):
       let decline = payment.decline ?? .cardDeclined
       self.init(
-        HTTPResponse.Status(code: 402, reasonPhrase: "Payment Required"), Code(decline), decline.reason, members: payment.processingAnswer)
+        HTTPResponse.Status(code: 402, reasonPhrase: "Payment Required"), Code(decline),
+        decline.reason, members: payment.processingAnswer)
     case .serviceUnavailable:
       self.init(.serviceUnavailable, .serviceUnavailable, "simulated: nothing was done")
     case .failedAfterwards:

@@ -13,9 +13,9 @@ extension OrderFulfilment {
     var after = state
     if let finished { after.apply(finished) }
     var commands: [(Step, SagaDirection)] = []
-    if mayBeCharged || after.openPayment == .charge {
+    if mayBeCharged || after.payment == .charging {
       commands.append((.pay, .undo))
-      after.openPayment = .refund
+      after.payment = .refunding
     }
     let next = steps.last { $0.compensation != nil && after.standing.contains($0.name) }?.name
     if let next { commands.append((next, .undo)) }
@@ -32,7 +32,7 @@ extension OrderFulfilment {
   ) -> Move {
     var after = state
     if let finished { after.apply(finished) }
-    if !commands.isEmpty { after.openPayment = .refund }
+    if !commands.isEmpty { after.payment = .refunding }
     let isSettling = state.stage == .voidingPayment || state.stage == .compensationBlocked
     let stage = isSettling ? settled(after) : state.stage
     return Move(
@@ -50,7 +50,7 @@ extension OrderFulfilment {
 
   /// Where a saga stands that has nothing left to undo.
   private static func settled(_ state: State) -> Stage {
-    if state.openPayment != nil { return .voidingPayment }
+    if state.payment == .charging || state.payment == .refunding { return .voidingPayment }
     return state.blocked.isEmpty ? .compensated : .compensationBlocked
   }
 
@@ -74,13 +74,13 @@ extension OrderFulfilment {
       turnBack(state, .init(step, .forward, .refused))
     case .undone(.pay) where state.inFlight == .pay:
       turnBack(state, .init(.pay, .undo, .succeeded))
-    // Paid by hand while the stock was being reserved.
-    case .paymentBegun where state.openPayment == nil: note(state, nil)
-    case .succeeded(.pay) where state.openPayment != .refund:
+    // Paid by hand while the stock is being reserved.
+    case .paymentBegun where state.payment == .untouched: note(state, nil)
+    case .succeeded(.pay) where state.payment == .charging:
       note(state, .init(.pay, .forward, .succeeded))
-    case .failed(.pay, _, let mayStand) where state.openPayment != .refund:
+    case .failed(.pay, _, let mayStand) where state.payment == .charging:
       note(state, .init(.pay, .forward, .failed), commands: mayStand ? [(.pay, .undo)] : [])
-    case .undone(.pay) where state.standing.contains(.pay):
+    case .undone(.pay) where state.payment == .charged && state.inFlight == .reserve:
       note(state, .init(.pay, .undo, .succeeded))
     case .started, .succeeded, .failed, .undone, .paymentBegun, .cancellationRequested, .refused,
       .nothingToDo:
@@ -127,10 +127,10 @@ extension OrderFulfilment {
       note(state, .init(step, .undo, .succeeded))
     case .nothingToDo(let step, .undo) where isAwaited(step, state):
       note(state, .init(step, .undo, .notNeeded))
-    case .refused(.pay, .undo, let reason) where state.openPayment == .refund:
+    case .refused(.pay, .undo, let reason) where state.payment == .refunding:
       note(state, .init(.pay, .undo, .refused), .undoRefused(reason))
     // Somebody pays by hand for an order that is on its way out.
-    case .paymentBegun where state.openPayment == nil && state.stage != .cancelling:
+    case .paymentBegun where state.payment == .untouched && state.stage != .cancelling:
       note(state, nil, commands: [(.pay, .undo)])
     case .started, .succeeded, .failed, .undone, .paymentBegun, .cancellationRequested, .refused,
       .nothingToDo:
@@ -139,7 +139,7 @@ extension OrderFulfilment {
   }
 
   private static func isAwaited(_ step: Step, _ state: State) -> Bool {
-    state.blocked.contains(step) || step == .pay && state.openPayment == .refund
+    state.blocked.contains(step) || step == .pay && state.payment == .refunding
   }
 }
 

@@ -79,7 +79,7 @@ extension OrderFulfilment {
     }
     return Move(
       kind: .advanced, stage: .charging, finished: finished,
-      commands: state.openPayment == nil ? [(.pay, .forward)] : [])
+      commands: state.payment == .untouched ? [(.pay, .forward)] : [])
   }
 
   private static func whileCharging(_ state: State, _ input: Input) -> Move? {

@@ -37,10 +37,16 @@ extension OrderFulfilment {
     }
   }
 
-  /// A request to the payment provider whose outcome has not been seen.
-  public enum OpenPayment: Sendable, Hashable {
-    case charge
-    case refund
+  /// What the saga knows of the order's one payment.
+  public enum Payment: Sendable, Hashable {
+    case untouched
+    /// Asked for, by the saga or by hand; the outcome is open.
+    case charging
+    case charged
+    /// A refund was asked for; the outcome is open.
+    case refunding
+    /// Not charged, or given back, or the refund was refused for good.
+    case settled
   }
 
   public struct State: Sendable, Hashable {
@@ -55,8 +61,7 @@ extension OrderFulfilment {
     public internal(set) var standing: Set<Step> = []
     /// Steps whose undo the domain has refused.
     public internal(set) var blocked: Set<Step> = []
-    /// What is under way with the payment, other than the refund that `refunding` waits for.
-    public internal(set) var openPayment: OpenPayment?
+    public internal(set) var payment = Payment.untouched
     /// Why the saga turned back; the first reason stays.
     public internal(set) var failure: SagaFailure?
 
@@ -74,12 +79,12 @@ extension OrderFulfilment {
         inFlight = nil
       }
       stage = event.stage
-      if event.input.type == "PaymentInitiated" { openPayment = .charge }
+      if event.input.type == "PaymentInitiated" { payment = .charging }
       if let finished = event.finished { apply(finished) }
       for command in event.commands {
         switch OrderFulfilment.effect(named: command.name) {
-        case (.pay, .forward)?: openPayment = .charge
-        case (.pay, .undo)? where stage != .refunding: openPayment = .refund
+        case (.pay, .forward)?: payment = .charging
+        case (.pay, .undo)?: payment = .refunding
         default: break
         }
       }
@@ -88,10 +93,11 @@ extension OrderFulfilment {
 
     mutating func apply(_ finished: SagaEvent.Finished) {
       let step = finished.step
-      if step == .pay { openPayment = nil }
+      if step == .pay { payment = .settled }
       switch (finished.direction, finished.outcome) {
       case (.forward, .succeeded), (.forward, .notNeeded):
         standing.insert(step)
+        if step == .pay { payment = .charged }
       case (.forward, .failed), (.forward, .refused):
         standing.remove(step)
       case (.undo, .succeeded), (.undo, .notNeeded):

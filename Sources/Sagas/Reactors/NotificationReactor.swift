@@ -63,7 +63,7 @@ public struct NotificationReactor: Sendable {
     guard key(for: event) != nil else { return }
     let message = try NotificationRequested(fields: event.data)
     let id = message.notificationID.text
-    guard try await shop.notifications.state(of: id).state.status == .requested else { return }
+    guard try await shop.notifications.state(after: event).status == .requested else { return }
     let context = CommitContext(
       outcomeOf: id, of: event, at: clock.now(), by: "notifications")
     switch try await send(message) {

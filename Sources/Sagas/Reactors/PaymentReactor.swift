@@ -63,7 +63,7 @@ public final class PaymentReactor: Sendable {
 
   private func charge(_ payment: PaymentInitiated, _ event: Recorded) async throws {
     var attempt = 0
-    while try await state(of: payment.orderID, fresh: attempt > 0).status == .initiated {
+    while try await state(after: event, isRetry: attempt > 0).status == .initiated {
       let remaining = clock.now().milliseconds(until: payment.deadline)
       guard remaining > 0 else { return try await giveUp(payment, event) }
       let outcome: ChargeOutcome
@@ -126,7 +126,7 @@ public final class PaymentReactor: Sendable {
   private func refund(_ request: PaymentRefundRequested, _ event: Recorded) async throws {
     var attempt = 0
     while true {
-      let payment = try await state(of: request.orderID, fresh: attempt > 0)
+      let payment = try await state(after: event, isRetry: attempt > 0)
       guard payment.status != .refunded, payment.status != .voided,
         let charge = payment.initiated
       else { return }
@@ -158,11 +158,11 @@ public final class PaymentReactor: Sendable {
 
   // MARK: Parts
 
-  /// `fresh`: as the log has it now, for another process may have settled the payment.
-  private func state(of order: OrderID, fresh: Bool) async throws -> Payment {
-    let id = order.paymentID.text
-    if fresh { shop.payments.forget([id]) }
-    return try await shop.payments.state(of: id).state
+  /// The payment with `event` in it; before another attempt as the log has it now, for another
+  /// process may have settled it.
+  private func state(after event: Recorded, isRetry: Bool) async throws -> Payment {
+    if isRetry { shop.payments.forget([event.stream.id]) }
+    return try await shop.payments.state(after: event)
   }
 
   private func settle(_ effectID: String) {

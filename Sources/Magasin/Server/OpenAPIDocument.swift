@@ -1,0 +1,4 @@
+/// `docs/openapi.yaml`, built into the binary.
+enum OpenAPIDocument {
+  static var text: String { String(decoding: PackageResources.openapi_yaml, as: UTF8.self) }
+}

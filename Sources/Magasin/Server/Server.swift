@@ -1,0 +1,161 @@
+import API
+import Commerce
+import EventSourcing
+import EventSourcingMongo
+import Foundation
+import Hummingbird
+import Logging
+import Metrics
+import Mongo
+import NIOCore
+import Projections
+import Sagas
+import ServiceLifecycle
+
+struct ServerConfiguration: Sendable {
+  var host: String
+  var port: Int
+  var roles: Set<Role>
+  var payments: String
+  var paymentDeadlineSeconds: Int64
+}
+
+/// The composition root: puts the parts of the chosen roles together and runs them until the
+/// process is told to end.
+struct Server {
+  /// Connections at once; more wait in the listen queue.
+  private static let connectionsMax = 4096
+  private static let outstandingPaymentsMax = 20_000
+
+  let configuration: ServerConfiguration
+  let database: MongoDatabase
+  let logger: Logger
+
+  /// Runs until SIGTERM or SIGINT.
+  /// - Parameter onListening: called when requests are answered.
+  func run(onListening: @escaping @Sendable () async -> Void = {}) async throws {
+    let log = try await DatabaseOptions.openLog(database, logger)
+    if !["127.0.0.1", "localhost", "::1"].contains(configuration.host) {
+      logger.warning(
+        "listening beyond this machine without authentication",
+        metadata: ["host": "\(configuration.host)"])
+    }
+    let group = ServiceGroup(
+      configuration: ServiceGroupConfiguration(
+        services: services(log, onListening: onListening).map {
+          .init(
+            service: $0, successTerminationBehavior: .gracefullyShutdownGroup,
+            failureTerminationBehavior: .cancelGroup)
+        },
+        gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+    do {
+      try await group.run()
+    } catch let error as IOError where error.errnoCode == EADDRINUSE {
+      throw CommandFailure(
+        description:
+          "Port \(configuration.port) on \(configuration.host) is taken: choose another by --port.")
+    }
+  }
+
+  private func services(
+    _ log: MongoLog, onListening: @escaping @Sendable () async -> Void
+  ) -> [any Service] {
+    let roles = configuration.roles
+    let store = MongoReadModels(database)
+    let board = ProjectionBoard()
+    let shop = Shop(
+      log: log, paymentDeadlineSeconds: configuration.paymentDeadlineSeconds)
+    let monitor = DatabaseMonitor(database)
+    var services: [any Service] = [monitor]
+    var subscriptions: [Subscription] = []
+    if !roles.isDisjoint(with: [.projections, .sagas, .reactors]) {
+      services.append(ChangeStreamDoorbell(log, logger: logger))
+    }
+    if roles.contains(.projections) {
+      services += ReadModels.all.map { driver($0, log, store, board) }
+    }
+    if roles.contains(.sagas) { subscriptions += sagas(log, store, shop) }
+    if roles.contains(.reactors) {
+      let gateway = HTTPPaymentGateway(baseURL: configuration.payments)
+      subscriptions += reactors(log, store, shop, gateway)
+      services.append(gateway)
+    }
+    services += subscriptions as [any Service]
+    let rebuilds = ProjectionOperator(log: log, store: store, board: board, logger: logger)
+    if roles.contains(.projections) { services.append(rebuilds) }
+    let gauges = ServerGauges(
+      log: log, board: board, subscriptions: subscriptions, monitor: monitor)
+    let router = MagasinAPI.router(
+      MagasinAPI.Services(
+        log: log, servesEventStore: !roles.isDisjoint(with: [.commands, .queries]),
+        shop: roles.contains(.commands) ? shop : nil,
+        reader: roles.contains(.queries) ? ReadModelReader(store: store, board: board) : nil,
+        projections: roles.contains(.projections) ? rebuilds : nil,
+        readiness: {
+          await Readiness(board: board, monitor: monitor, roles: roles).report()
+        },
+        metricsText: {
+          gauges.update()
+          return PrometheusRegistry.shared.text
+        }, openAPI: OpenAPIDocument.text, serviceName: "magasin",
+        isUnavailable: { ($0 as? MongoError).map { $0.isTransient } ?? false }))
+    services.append(application(router, onListening: onListening))
+    return services
+  }
+
+  private func application(
+    _ router: Router<APIContext>, onListening: @escaping @Sendable () async -> Void
+  ) -> some ApplicationProtocol {
+    Application(
+      router: router,
+      server: .http1(
+        configuration: .init(
+          idleTimeout: .seconds(60),
+          httpDecoderConfiguration: .init(
+            maxHeaderFieldSize: 8 * 1024, maxHeaderListSize: 16 * 1024, maxHeaderFieldCount: 100))),
+      configuration: ApplicationConfiguration(
+        address: .hostname(configuration.host, port: configuration.port),
+        serverName: "magasin",
+        availableConnectionsDelegate: .maximum(Self.connectionsMax, logger: logger)),
+      onServerRunning: { _ in await onListening() }, logger: logger)
+  }
+
+  private func driver<P: Projection>(
+    _ projection: P, _ log: MongoLog, _ store: MongoReadModels, _ board: ProjectionBoard
+  ) -> any Service {
+    ProjectionDriver(projection, log: log, store: store, board: board, logger: logger)
+  }
+
+  private func sagas(
+    _ log: MongoLog, _ store: MongoReadModels, _ shop: Shop
+  ) -> [Subscription] {
+    let dispatcher = OrderCommandDispatcher(shop: shop)
+    let handler = ProcessManagerHandler<OrderFulfilment>(log: log, dispatcher: dispatcher)
+    let blocked = BlockedUndoReactor(log: log, dispatcher: dispatcher, logger: logger)
+    return [
+      Subscription(
+        name: OrderFulfilment.name, log: log, checkpoints: store, logger: logger,
+        key: OrderFulfilment.sagaID(for:), handle: handler.handle),
+      Subscription(
+        name: BlockedUndoReactor.name, log: log, checkpoints: store, logger: logger,
+        key: blocked.key(for:), handle: blocked.handle),
+    ]
+  }
+
+  private func reactors(
+    _ log: MongoLog, _ store: MongoReadModels, _ shop: Shop, _ gateway: HTTPPaymentGateway
+  ) -> [Subscription] {
+    let payments = PaymentReactor(shop: shop, gateway: gateway, logger: logger)
+    let notifications = NotificationReactor(
+      shop: shop, channel: LogChannel(logger: logger), logger: logger)
+    return [
+      Subscription(
+        name: PaymentReactor.name, log: log, checkpoints: store, logger: logger,
+        outstandingMax: Self.outstandingPaymentsMax, key: payments.key(for:),
+        handle: payments.handle),
+      Subscription(
+        name: NotificationReactor.name, log: log, checkpoints: store, logger: logger,
+        key: notifications.key(for:), handle: notifications.handle),
+    ]
+  }
+}

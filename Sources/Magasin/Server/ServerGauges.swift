@@ -1,0 +1,31 @@
+import EventSourcing
+import EventSourcingMongo
+
+/// What is read at the moment of a scrape: positions, lags, queues.
+struct ServerGauges {
+  let log: MongoLog
+  let board: ProjectionBoard
+  let subscriptions: [Subscription]
+  let monitor: DatabaseMonitor
+
+  func update() {
+    let registry = PrometheusRegistry.shared
+    let head = log.doorbell.head.rawValue
+    registry.set("magasin_log_position", [], Double(head))
+    registry.set("magasin_append_queue", [], Double(log.queued))
+    registry.set("magasin_mongodb_writable", [], monitor.isWritable ? 1 : 0)
+    for status in board.statuses {
+      let labels = [("projection", status.progress.projection)]
+      let position = status.progress.position.rawValue
+      registry.set("magasin_projection_position", labels, Double(position))
+      registry.set("magasin_projection_lag_events", labels, Double(max(0, head - position)))
+      registry.set("magasin_projection_stopped", labels, status.failure == nil ? 0 : 1)
+    }
+    for subscription in subscriptions {
+      let labels = [("subscription", subscription.name)]
+      let progress = subscription.progress
+      registry.set("magasin_subscription_position", labels, Double(progress.checkpoint.rawValue))
+      registry.set("magasin_subscription_outstanding", labels, Double(progress.outstanding))
+    }
+  }
+}

@@ -1,0 +1,103 @@
+import Commerce
+import EventSourcing
+import Testing
+
+@testable import struct Commerce.PersistentMap
+
+/// A small linear congruential generator, so that a failing run is run again from its seed.
+struct SeededGenerator: RandomNumberGenerator {
+  private var state: UInt64
+  init(seed: UInt64) { state = seed }
+  mutating func next() -> UInt64 {
+    state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+    return state ^ state >> 29
+  }
+}
+
+@Suite struct StockInvariantTests {
+  @Test(
+    "whatever is asked: available + reserved + sold = received + adjusted, nothing negative, and the events tell the levels",
+    arguments: 1...20)
+  func holdsTogether(seed: UInt64) throws {
+    var chance = SeededGenerator(seed: seed)
+    var stock = Inventory.initial
+    let orders = (0..<8).map { OrderID(CommandID(derivedFrom: "order \($0)")) }
+    for _ in 0..<500 {
+      let command = randomCommand(orders, &chance)
+      guard let events = try? Inventory.decide(command, stock) else { continue }
+      for event in events {
+        Inventory.evolve(&stock, event)
+        expectSound(stock, orders: orders, after: event)
+      }
+    }
+  }
+
+  private func randomCommand(
+    _ orders: [OrderID], _ chance: inout SeededGenerator
+  ) -> StockCommand {
+    let quantity = Int64.random(in: 1...9, using: &chance)
+    let order = orders[Int.random(in: 0..<orders.count, using: &chance)]
+    let store = Int64.random(in: 0...3, using: &chance)
+    let location: Location = store == 0 ? .depot : .store(store)
+    switch Int.random(in: 0..<9, using: &chance) {
+    case 0, 1:
+      return .restock(product: Samples.coffee, quantity: quantity, location: location)
+    case 2, 3:
+      return .reserve(
+        order: order, product: Samples.coffee, quantity: quantity,
+        store: store == 0 ? nil : store)
+    case 4: return .release(order: order, reason: "x")
+    case 5: return .release(order: order, quantity: quantity, reason: "x")
+    case 6: return .deduct(order: order, quantity: Bool.random(using: &chance) ? quantity : nil)
+    case 7: return .deduct(quantity: quantity, location: store == 0 ? nil : location)
+    default:
+      return Bool.random(using: &chance)
+        ? .transfer(from: location, to: .store(2), quantity: quantity)
+        : .adjust(
+          product: Samples.coffee, location: location, quantityChange: quantity - 5,
+          reason: "count")
+    }
+  }
+
+  private func expectSound(_ stock: Stock, orders: [OrderID], after event: StockEvent) {
+    #expect(
+      stock.available + stock.reserved + stock.sold == stock.received + stock.adjusted)
+    #expect(stock.onHand.allSatisfy { $0.quantity >= 0 })
+    #expect(stock.onHand.map(\.location) == stock.onHand.map(\.location).sorted())
+    let held = orders.flatMap { stock.held(for: $0) }
+    #expect(held.allSatisfy { $0.quantity > 0 })
+    #expect(held.reduce(0) { $0 + $1.quantity } == stock.reserved)
+    #expect(stock.reservationCount == orders.count { !stock.held(for: $0).isEmpty })
+    #expect((try? event.data.integer("available_quantity")) == stock.available)
+    #expect((try? event.data.integer("reserved_quantity")) == stock.reserved)
+  }
+
+  @Test("a persistent map answers as a dictionary does, and its copies stay what they were")
+  func mapIsMap() {
+    struct Key: Hashable {
+      var number: Int
+      // Few hashes, so that keys share them and share long beginnings of them.
+      func hash(into hasher: inout Hasher) { hasher.combine(number % 40) }
+    }
+    var chance = SeededGenerator(seed: 1)
+    var map = PersistentMap<Key, Int>()
+    var dictionary: [Key: Int] = [:]
+    var copies: [(PersistentMap<Key, Int>, [Key: Int])] = []
+    for step in 0..<5000 {
+      let key = Key(number: Int.random(in: 0..<200, using: &chance))
+      let value: Int? = Int.random(in: 0..<3, using: &chance) == 0 ? nil : step
+      map[key] = value
+      dictionary[key] = value
+      if step % 500 == 0 { copies.append((map, dictionary)) }
+    }
+    copies.append((map, dictionary))
+    for (map, dictionary) in copies {
+      #expect(map.count == dictionary.count)
+      for number in 0..<200 {
+        #expect(map[Key(number: number)] == dictionary[Key(number: number)])
+      }
+    }
+    for key in dictionary.keys { map[key] = nil }
+    #expect(map.isEmpty)
+  }
+}

@@ -1,0 +1,68 @@
+import Commerce
+import EventSourcing
+import Testing
+
+@testable import Sagas
+
+@Suite("Which events concern a saga")
+struct InputSelectionTests {
+  private static let order = Happening.order.id
+
+  private func sagaID(
+    _ type: String, _ data: Fields = [:], index: Int = 0, commandID: CommandID = .random()
+  ) -> String? {
+    var fields: Fields = ["order_id": .string(Self.order.text)]
+    for entry in data.entries { fields[entry.key] = entry.value }
+    return OrderFulfilment.sagaID(
+      for: Happening.recorded(type, fields, at: 10, index: index, commandID: commandID))
+  }
+
+  private func command(
+    _ step: OrderFulfilment.Step, _ direction: SagaDirection
+  ) -> CommandID {
+    CommandID(derivedFrom: OrderFulfilment.effectID(Self.order, step, direction))
+  }
+
+  @Test("an order is carried out only when it asks for the orchestrated saga")
+  func orchestrated() {
+    #expect(sagaID("OrderInitiated", ["saga": "orchestrated"]) == "saga_\(Self.order)")
+    #expect(sagaID("OrderInitiated", ["saga": "choreographed"]) == nil)
+    #expect(sagaID("OrderInitiated") == nil)
+  }
+
+  @Test("stock that was moved by hand for an order is none of the saga's business")
+  func stockByHand() {
+    #expect(sagaID("StockReserved") == nil)
+    #expect(sagaID("StockUnavailable") == nil)
+    #expect(sagaID("StockReleased") == nil)
+    #expect(sagaID("StockDeducted") == nil)
+    #expect(sagaID("StockReserved", commandID: command(.reserve, .forward)) != nil)
+    #expect(sagaID("StockUnavailable", commandID: command(.reserve, .forward)) != nil)
+    #expect(sagaID("StockReleased", commandID: command(.reserve, .undo)) != nil)
+    #expect(sagaID("StockReleased", commandID: command(.reserve, .forward)) == nil)
+  }
+
+  @Test("the first event of a reservation of several lines speaks for all")
+  func severalLines() {
+    let reserve = command(.reserve, .forward)
+    #expect(sagaID("StockReserved", index: 0, commandID: reserve) != nil)
+    #expect(sagaID("StockReserved", index: 1, commandID: reserve) == nil)
+  }
+
+  @Test("of payment requests only those by hand are news")
+  func payments() {
+    #expect(sagaID("PaymentInitiated") != nil)
+    #expect(sagaID("PaymentInitiated", commandID: command(.pay, .forward)) == nil)
+    #expect(sagaID("PaymentRefundRequested") == nil)
+    #expect(sagaID("PaymentProcessed") != nil)
+  }
+
+  @Test("events without an order, and the saga's own, concern no saga")
+  func others() {
+    let restocked = Happening.recorded("StockRestocked", ["product_id": 1], at: 3)
+    #expect(OrderFulfilment.sagaID(for: restocked) == nil)
+    #expect(sagaID("SagaStarted") == nil)
+    let malformed = Happening.recorded("OrderConfirmed", ["order_id": 12], at: 3)
+    #expect(OrderFulfilment.sagaID(for: malformed) == nil)
+  }
+}
