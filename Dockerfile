@@ -18,8 +18,6 @@ RUN apt-get update \
     ca-certificates curl libbson-1.0-0 libmongoc-1.0-0 libstdc++6 tzdata \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin magasin
-WORKDIR /srv/magasin
-COPY docs/openapi.yaml docs/openapi.yaml
 COPY --from=build /out/magasin /usr/local/bin/magasin
 USER magasin
 STOPSIGNAL SIGTERM

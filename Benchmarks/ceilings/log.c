@@ -209,12 +209,12 @@ static void append_order(bson_t *data, const char *order_id) {
   bson_t items, item;
   must(BSON_APPEND_UTF8(data, "order_id", order_id));
   must(BSON_APPEND_INT64(data, "user_id", 456));
-  must(BSON_APPEND_UTF8(data, "user_name", "Marie Tremblay"));
-  must(BSON_APPEND_UTF8(data, "user_email", "marie.tremblay@example.com"));
+  must(BSON_APPEND_UTF8(data, "user_name", "Alice Tremblay"));
+  must(BSON_APPEND_UTF8(data, "user_email", "alice.tremblay@example.com"));
   must(BSON_APPEND_ARRAY_BEGIN(data, "items", &items));
   must(BSON_APPEND_DOCUMENT_BEGIN(&items, "0", &item));
   must(BSON_APPEND_INT64(&item, "product_id", 101));
-  must(BSON_APPEND_UTF8(&item, "product_name", "Laptop Dell XPS"));
+  must(BSON_APPEND_UTF8(&item, "product_name", "Laptop"));
   must(BSON_APPEND_INT64(&item, "quantity", 1));
   append_price(&item, "unit_price");
   append_price(&item, "line_total");

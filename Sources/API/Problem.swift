@@ -61,12 +61,16 @@ public struct Problem: Error, Sendable {
 
   public var status: HTTPResponse.Status { kind.status }
 
+  /// A caller's own words (an unknown field's name) are quoted up to so many characters.
+  private static let textMax = 300
+
   func response(instance: String, requestID: String) -> Response {
     var body: Fields = [
       "type": .string("/problems/\(kind.rawValue)"), "title": .string(kind.title),
-      "status": .integer(Int64(status.code)), "detail": .string(detail),
+      "status": .integer(Int64(status.code)),
+      "detail": .string(String(detail.prefix(Self.textMax))),
     ]
-    if let field { body["field"] = .string(field) }
+    if let field { body["field"] = .string(String(field.prefix(Self.textMax))) }
     body["instance"] = .string(instance)
     body["request_id"] = .string(requestID)
     body["success"] = false

@@ -2,7 +2,7 @@
 public struct PaymentProviderConfiguration: Sendable {
   /// Nothing here asks who calls, so the default listens to this machine only.
   public var host = "127.0.0.1"
-  public var port = 8006
+  public var port = 8001
   /// What every POST waits before anything is done. Can be changed while the service runs.
   public var latencyMilliseconds: Int64 = 0
   /// How many requests fail. Can be changed while the service runs.

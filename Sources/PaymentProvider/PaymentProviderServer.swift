@@ -7,7 +7,7 @@ import Logging
 ///
 /// ```swift
 /// let server = PaymentProviderServer(
-///   configuration: PaymentProviderConfiguration(host: "127.0.0.1", port: 8006),
+///   configuration: PaymentProviderConfiguration(host: "127.0.0.1", port: 8001),
 ///   ledger: InMemoryLedger(), logger: logger)
 /// try await server.application().runService()
 /// ```
@@ -47,6 +47,7 @@ public struct PaymentProviderServer: Sendable {
     let cashier = Cashier(
       ledger: ledger, simulator: Simulator(configuration), now: now)
     let router = Router(context: ProviderContext.self)
+    router.add(middleware: LogRequestsMiddleware(.debug))
     router.add(
       middleware: ProblemMiddleware(
         heldConnectionMilliseconds: configuration.heldConnectionMilliseconds))

@@ -25,7 +25,7 @@ public struct OrderCommandDispatcher: CommandDispatcher {
     let receipt: Shop.Receipt
     do {
       receipt = try await send(command, context)
-    } catch where Self.isFinal(error) {
+    } catch  where Self.isFinal(error) {
       throw CommandRefused(reason: "\(error)")
     }
     guard receipt.commit != nil else {

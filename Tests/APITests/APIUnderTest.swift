@@ -30,23 +30,34 @@ struct APIUnderTest {
       openAPI: "openapi: 3.1.0\n")
   }
 
-  /// Seeds the shop, starts the projections, and lets `body` talk to the router.
+  /// A shop with a customer and three products, not served yet: change `services` first if need be.
+  static func seeded() async throws -> APIUnderTest {
+    let api = APIUnderTest()
+    try await api.seed()
+    return api
+  }
+
+  /// Seeds a shop and lets `body` talk to its router.
   static func run(
-    projecting: Bool = true, configure: (inout MagasinAPI.Services) -> Void = { _ in },
+    projecting: Bool = true,
     _ body: @Sendable @escaping (APIUnderTest, APIClient) async throws -> Void
   ) async throws {
-    var api = APIUnderTest()
-    try await api.seed()
-    configure(&api.services)
-    let started = api
+    try await seeded().run(projecting: projecting, body)
+  }
+
+  /// Starts the projections, unless they should stand still, and lets `body` talk to the router.
+  func run(
+    projecting: Bool = true,
+    _ body: @Sendable @escaping (APIUnderTest, APIClient) async throws -> Void
+  ) async throws {
     try await withThrowingTaskGroup(of: Void.self) { group in
       if projecting {
-        for projection in ReadModels.all { group.addTask { try await started.drive(projection) } }
+        for projection in ReadModels.all { group.addTask { try await drive(projection) } }
       }
       let application = Application(
-        router: MagasinAPI.router(started.services), logger: Self.quietLogger)
+        router: MagasinAPI.router(services), logger: Self.quietLogger)
       try await application.test(.router) { client in
-        try await body(started, APIClient(client: client))
+        try await body(self, APIClient(client: client))
       }
       group.cancelAll()
     }

@@ -77,7 +77,8 @@ struct CommandRoutesTests {
         let id = try await client.placeOrder().data.string("order_id")
         let name = withPrefix ? id : String(id.dropFirst(6))
         let answer = try await client.send(
-          .post, "/cqrs/commands/orders/\(name)/cancel", body: withPrefix ? nil : #"{"reason":"x"}"#)
+          .post, "/cqrs/commands/orders/\(name)/cancel", body: withPrefix ? nil : #"{"reason":"x"}"#
+        )
         #expect(answer.status == 202)
         #expect(try answer.data == ["order_id": .string(id), "status": "cancelling"])
         #expect(try await api.log.version(of: Orders.stream(id)) == Version(2))
@@ -166,6 +167,19 @@ struct CommandRoutesTests {
       #expect(try cancelled.json.string("code") == "INSUFFICIENT_FUNDS")
       #expect(try cancelled.json.string("detail") == "no money")
       #expect(try cancelled.json.string("order_id") == bad.text)
+    }
+  }
+
+  @Test("an order that was accepted stays accepted when its outcome cannot be read")
+  func waitsWithoutLog() async throws {
+    var api = try await APIUnderTest.seeded()
+    api.services.log = FailingLog(error: AppendFailure.notDone("no primary"))
+    try await api.run(projecting: false) { _, client in
+      let answer = try await client.post(
+        "/cqrs/commands/orders", #"{"user_id":456,"product_id":101,"quantity":1}"#,
+        headers: [.prefer: "wait=1"])
+      #expect(answer.status == 202)
+      #expect(try answer.data.string("status") == "initiated")
     }
   }
 

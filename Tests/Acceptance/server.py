@@ -112,9 +112,11 @@ class Child:
             self.kill()
             raise AssertionError(f"{self.name} did not end within {within} s\n{self.tail()}")
 
-    def tail(self, lines=15):
+    def tail(self, lines=8):
+        """The last lines of its log that are worth a look."""
         text = Path(self.log).read_text(errors="replace").splitlines()
-        return "\n".join(f"    [{self.name}] {line[:400]}" for line in text[-lines:])
+        shown = [line for line in text if " info " not in line][-lines:]
+        return "\n".join(f"    [{self.name}] {line[:400]}" for line in shown)
 
     def check_running(self):
         if not self.is_running:
@@ -171,7 +173,10 @@ class Stack:
         return Client(self.payments_port)
 
     def tails(self):
-        return "\n".join(child.tail() for child in self.children)
+        """The last lines of every log; of mongod's, which says much, only when it has ended."""
+        return "\n".join(
+            child.tail() for child in self.children
+            if child.name != "mongod" or not child.is_running)
 
     def close(self):
         self.client.close()

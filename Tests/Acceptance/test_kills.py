@@ -78,6 +78,10 @@ class Buyers:
 
 def test_nothing_is_lost_when_the_server_and_mongod_are_killed(world):
     parts = world.parts
+    parts.server.end()
+    # Long enough that no payment is given up while everything is down.
+    parts.options = ("--payment-deadline", 120)
+    parts.start_server()
     count = world.count(500, 120)
     leave_in_stock(parts.client, PRODUCT, count + 100)
     _, reserved = stock(parts.client, PRODUCT)

@@ -13,7 +13,7 @@ class World:
         self.keep = keep
         self.quick = quick
         self.stacks = []
-        self._shop = self._parts = None
+        self.running = {}
 
     def count(self, full, quick):
         return quick if self.quick else full
@@ -23,21 +23,27 @@ class World:
         self.stacks.append(stack)
         return stack.start()
 
+    def shared(self, name, kind, *options):
+        """The one stack of that name, started once and brought back to life when a test has left
+        parts of it dead. One that never came up is not waited for a second time."""
+        if name not in self.running:
+            self.running[name] = None
+            self.running[name] = self.open(kind, *options)
+        assert self.running[name] is not None, f"the {name} did not start"
+        self.running[name].revive()
+        # The server may have closed a connection that was idle while other tests ran.
+        self.running[name].client.close()
+        return self.running[name]
+
     @property
     def shop(self):
         """`magasin dev` with the demo data, used by every test that kills nothing."""
-        if self._shop is None:
-            self._shop = self.open(DevStack)
-        self._shop.revive()
-        return self._shop
+        return self.shared("shop", DevStack)
 
     @property
     def parts(self):
         """The same in separate processes, for the tests that kill and stop them."""
-        if self._parts is None:
-            self._parts = self.open(PartsStack, "--payment-deadline", PAYMENT_DEADLINE)
-        self._parts.revive()
-        return self._parts
+        return self.shared("parts", PartsStack, "--payment-deadline", PAYMENT_DEADLINE)
 
     def tails(self):
         return "\n".join(stack.tails() for stack in self.stacks)

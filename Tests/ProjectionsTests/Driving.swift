@@ -5,11 +5,12 @@ import Testing
 
 private let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
-/// Runs a projection's driver until it stands at the head of the log, or reports why it
-/// does not get there.
+/// Runs a projection's driver until it stands at the head of the log, or, when it
+/// `stopsAtFailure`, until it reports why it does not get there.
 func drive<P: Projection>(
   _ projection: P, log: any EventLog, store: any ReadModelStore,
-  board: ProjectionBoard = ProjectionBoard(), batchCommitsMax: Int = 1000
+  board: ProjectionBoard = ProjectionBoard(), batchCommitsMax: Int = 1000,
+  stopsAtFailure: Bool = true
 ) async throws {
   let driver = ProjectionDriver(
     projection, log: log, store: store, board: board, logger: quiet,
@@ -18,7 +19,7 @@ func drive<P: Projection>(
   let head = try await log.head()
   // The driver publishes its first progress soon after it starts.
   while board.status(of: projection.name)?.progress.position ?? .start < head,
-    board.status(of: projection.name)?.failure == nil
+    !stopsAtFailure || board.status(of: projection.name)?.failure == nil
   {
     try await Task.sleep(for: .milliseconds(5))
   }
@@ -48,6 +49,8 @@ final class CrashingReadModels: ReadModelStore {
 
   let rows = InMemoryReadModels()
   private let crashed = Mutex(Set<Position>())
+
+  var crashes: Int { crashed.withLock(\.count) }
 
   /// Whether this is the first attempt to get to `position`.
   private func crashes(at position: Position) -> Bool {

@@ -164,8 +164,13 @@ struct SagaRulesTests {
     let end = story.take(.cancelled)
     #expect(end?.kind == .compensationBlocked)
     #expect(end?.stage == .compensationBlocked)
+    #expect(
+      end?.failure
+        == SagaFailure(code: "UNDO_REFUSED", reason: "RefundPayment: the domain said no"))
     #expect(!story.stage.isTerminal)
-    #expect(story.take(.refunded)?.kind == .compensated)
+    let last = story.take(.refunded)
+    #expect(last?.kind == .compensated)
+    #expect(last?.failure?.code == "CUSTOMER_REQUEST")
   }
 
   @Test("rule 7: two refused undos are both waited for")

@@ -20,9 +20,9 @@ struct ProblemMiddleware: RouterMiddleware {
     } catch {
       var problem = Problem(error, isUnavailable: isUnavailable)
       if problem.kind == .unknownRoute { refine(&problem, request) }
-      if problem.status.code >= 500, problem.kind != .notImplemented {
-        context.logger.error(
-          "request failed",
+      if let level = problem.kind.logLevel {
+        context.logger.log(
+          level: level, "request failed",
           metadata: [
             "error": "\(error)", "path": "\(request.uri.path)",
             "problem": "\(problem.kind.rawValue)", "request_id": "\(context.requestID)",
@@ -32,11 +32,24 @@ struct ProblemMiddleware: RouterMiddleware {
     }
   }
 
+  /// Turns a wrong address into a wrong method where that is what it is.
   private func refine(_ problem: inout Problem, _ request: Request) {
     let allowed = routes.methods(at: request.uri.path)
     guard !allowed.isEmpty, !allowed.contains(request.method.rawValue) else { return }
     problem = Problem(
       .methodNotAllowed, "this address takes \(allowed.joined(separator: ", "))",
       headers: [.allow: allowed.joined(separator: ", ")])
+  }
+}
+
+extension Problem.Kind {
+  /// Nil for what is the caller's business alone.
+  fileprivate var logLevel: Logger.Level? {
+    switch self {
+    case .internalError: .error
+    case .notDone, .outcomeUnknown: .warning
+    case .readModelBehind: .info
+    default: nil
+    }
   }
 }

@@ -19,7 +19,7 @@ struct QueryParameters {
   }
 
   func integer(
-    _ name: String, in range: ClosedRange<Int64> = 0...Int64.max
+    _ name: String, in range: ClosedRange<Int64> = 0...positionMax
   ) throws(FieldError) -> Int64? {
     guard let text = try string(name) else { return nil }
     guard let number = Int64(text), text.first != "+" else {
@@ -60,11 +60,15 @@ struct QueryParameters {
   }
 
   private static func sentence(_ range: ClosedRange<Int64>) -> String {
-    range.upperBound == .max
+    range.upperBound == positionMax
       ? "must be at least \(range.lowerBound)"
       : "must be between \(range.lowerBound) and \(range.upperBound)"
   }
 }
+
+/// The greatest position or version that a caller may name: 2⁵³−1, what every JSON reader holds.
+/// No log comes near it, and arithmetic on it is safe.
+let positionMax: Int64 = 9_007_199_254_740_991
 
 let illegalIdentifier = "must be 1 to 64 letters, digits, _ or -"
 

@@ -36,7 +36,8 @@ struct ManualEvent {
     switch try body.integerIfPresent("expected_version") {
     case nil: expected = .any
     case 0: expected = .noStream
-    case let version? where version > 0: expected = .exactly(Version(version))
+    case let version? where (1...positionMax).contains(version):
+      expected = .exactly(Version(version))
     default: throw FieldError("expected_version", .invalid("must be at least 0"))
     }
     correlationID = try body.stringIfPresent("correlation_id").map(EventStoreReader.correlationID)

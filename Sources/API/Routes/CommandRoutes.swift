@@ -61,7 +61,7 @@ struct CommandRoutes {
       position: try await position(of: receipt), location: OrderPlacement.location(id))
     if let seconds = Preference.waitSeconds(request) {
       answer.waited = seconds
-      let outcome = try await placement.outcomes.wait(for: id, seconds: seconds)
+      let outcome = await placement.outcomes.wait(for: id, seconds: seconds)
       if case .cancelled(_, let position) = outcome {
         answer.status = .ok
         answer.message = "order cancelled"

@@ -42,7 +42,7 @@ struct EventStoreRoutes {
   ) async throws -> Response {
     let stream = try Self.stream(context)
     let parameters = QueryParameters(request)
-    let from = Version(try parameters.integer("from_version", in: 1...Int64.max) ?? 1)
+    let from = Version(try parameters.integer("from_version", in: 1...positionMax) ?? 1)
     let limit = try parameters.limit(default: EventPage.limitDefault, max: EventPage.limitMax)
     let version = try await log.version(of: stream)
     guard version > .none else { throw EventStoreReader.unknownAggregate(stream) }
@@ -79,7 +79,7 @@ struct EventStoreRoutes {
   ) async throws -> Response {
     let parameters = QueryParameters(request)
     let bound = AggregateReplay.Bound(
-      version: try parameters.integer("version", in: 1...Int64.max).map { Version($0) },
+      version: try parameters.integer("version", in: 1...positionMax).map { Version($0) },
       time: try parameters.timestamp("at"))
     let replay = try await reader.replay(try Self.stream(context), upTo: bound)
     return .json(.object(replay.fields), position: replay.position)

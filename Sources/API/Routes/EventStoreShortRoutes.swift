@@ -72,7 +72,7 @@ struct EventStoreShortRoutes {
       throw FieldError("aggregate_id", .missing)
     }
     let bound = AggregateReplay.Bound(
-      version: try parameters.integer("version", in: 1...Int64.max).map { Version($0) },
+      version: try parameters.integer("version", in: 1...positionMax).map { Version($0) },
       time: try parameters.timestamp("at"))
     let replay = try await reader.replay(
       EventStoreReader.stream(category: category, id: id), upTo: bound)

@@ -39,13 +39,13 @@ struct OrderPlacement {
 
   /// The answer at once, or the outcome when `Prefer: wait` asks for it: 201 confirmed, 409
   /// cancelled, 202 when it is open still.
-  func answer(_ accepted: Accepted, _ request: Request) async throws -> Response {
+  func answer(_ accepted: Accepted, _ request: Request) async throws(Problem) -> Response {
     var answer = CommandAnswer(
       commandID: accepted.commandID, message: "order accepted", data: accepted.fields,
       position: accepted.position, location: Self.location(accepted.orderID))
     guard let seconds = Preference.waitSeconds(request) else { return answer.response }
     answer.waited = seconds
-    switch try await outcomes.wait(for: accepted.orderID, seconds: seconds) {
+    switch await outcomes.wait(for: accepted.orderID, seconds: seconds) {
     case nil: break
     case .confirmed(let position):
       answer.status = .created

@@ -10,7 +10,7 @@ enum Preference {
   static func waitSeconds(_ request: Request) -> Int? {
     guard let header = request.headers[.prefer] else { return nil }
     for preference in header.split(separator: ",") {
-      let parts = preference.split(separator: ";")[0].split(separator: "=")
+      let parts = preference.prefix { $0 != ";" }.split(separator: "=")
       guard parts.count == 2, parts[0].trimmed.lowercased() == "wait" else { continue }
       guard let seconds = Int(parts[1].trimmed), seconds >= 0 else { return nil }
       return min(seconds, waitSecondsMax)

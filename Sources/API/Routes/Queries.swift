@@ -30,7 +30,7 @@ struct Queries: Sendable {
       return Position(number)
     }
     guard let header = request.headers[.magasinPosition] else { return nil }
-    guard let number = Int64(header), number >= 0 else {
+    guard let number = Int64(header), (0...positionMax).contains(number) else {
       throw FieldError("Magasin-Position", .invalid("must be a position of the log"))
     }
     return Position(number)

@@ -132,9 +132,9 @@ enum SagaAnswer {
   private static func status(_ state: String) -> String {
     switch state {
     case "completed", "compensated": state
+    case "reserving", "charging", "confirming", "notifying": "in_progress"
     case "compensation_blocked": "blocked"
-    case "cancelling", "refunding", "releasing", "cancelling_order": "compensating"
-    default: "in_progress"
+    default: "compensating"
     }
   }
 }

@@ -3,9 +3,9 @@ import EventSourcing
 /// The front door to the domain: people, sagas and reactors all come through here.
 ///
 /// Every call is safe to repeat with the same command id: it has one effect and one answer. Besides
-/// the rejections that each call names, all throw what ``CommandHandler`` throws: ``AppendConflict``
-/// when the aggregate is too busy, ``CommandIDReused``, ``AppendFailure``. A rejection leaves no
-/// event.
+/// the rejections that each call names, all throw what ``CommandHandler`` throws:
+/// ``AppendConflict`` when the aggregate is too busy, ``CommandIDReused``, ``AppendFailure``. A
+/// rejection leaves no event.
 public struct Shop: Sendable {
   /// What became of a command.
   public struct Receipt: Sendable {

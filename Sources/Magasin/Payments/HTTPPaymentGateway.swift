@@ -1,6 +1,8 @@
 import AsyncHTTPClient
 import Commerce
 import EventSourcing
+import Foundation
+import NIOCore
 import NIOPosix
 import Sagas
 import ServiceLifecycle
@@ -16,7 +18,7 @@ struct HTTPPaymentGateway: PaymentGateway, Service {
   private let attemptTimeout: Duration
 
   /// - Parameters:
-  ///   - baseURL: as in `http://127.0.0.1:8006`, with or without a slash at its end.
+  ///   - baseURL: as in `http://127.0.0.1:8001`, with or without a slash at its end.
   ///   - connectTimeoutMilliseconds: shorter than an attempt, so that a provider that cannot be
   ///     reached is known not to have been asked.
   ///   - attemptTimeoutMilliseconds: from the call to the last byte of the answer.
@@ -102,6 +104,9 @@ extension PaymentGatewayError {
     case let error as PaymentGatewayError: self = error
     case let error as NIOConnectionError:
       self = .notSent("cannot connect to \(error.host):\(error.port)")
+    case let error as IOError where [ECONNREFUSED, EADDRNOTAVAIL].contains(error.errnoCode):
+      // What connecting to an address without a name answers; no open connection ends like this.
+      self = .notSent("\(error)")
     case let error as HTTPClientError
     where error == .connectTimeout || error == .getConnectionFromPoolTimeout
       || error == .tlsHandshakeTimeout:

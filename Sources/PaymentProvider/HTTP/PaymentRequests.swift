@@ -62,9 +62,9 @@ extension Fields {
 
   fileprivate func paymentMethodIfPresent() throws(FieldError) -> String? {
     guard let method = try stringIfPresent("payment_method") else { return nil }
-    guard StreamName.isLegal(method) else {
+    guard (1...64).contains(method.utf8.count), method.utf8.allSatisfy({ $0 >= 0x20 }) else {
       throw FieldError(
-        "payment_method", .invalid("must be 1 to 64 letters, digits, '_' or '-'"))
+        "payment_method", .invalid("must be 1 to 64 bytes without control characters"))
     }
     return method
   }

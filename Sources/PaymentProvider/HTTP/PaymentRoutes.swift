@@ -1,5 +1,6 @@
 import EventSourcing
 import Hummingbird
+import ServiceLifecycle
 
 /// `/payments`: a payment is made, then processed with a card or a method, then perhaps refunded.
 struct PaymentRoutes: Sendable {
@@ -111,7 +112,9 @@ struct LatencyMiddleware: RouterMiddleware {
   ) async throws -> Response {
     let milliseconds = simulator.settings.latencyMilliseconds
     if request.method == .post, milliseconds > 0 {
-      try await Task.sleep(for: .milliseconds(milliseconds))
+      try await cancelWhenGracefulShutdown {
+        try await Task.sleep(for: .milliseconds(milliseconds))
+      }
     }
     return try await next(request, context)
   }

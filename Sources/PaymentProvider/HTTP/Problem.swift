@@ -154,6 +154,8 @@ struct ProblemMiddleware: RouterMiddleware {
         .serviceUnavailable, .ledgerUnavailable,
         "the outcome is not known: send the same request again with the same Idempotency-Key",
         members: ["outcome": "unknown"])
+    case is CancellationError:
+      return Problem(.serviceUnavailable, .serviceUnavailable, "the provider is shutting down")
     case let error as any HTTPResponseError where error.status.code < 500:
       let code: Problem.Code = error.status == .notFound ? .notFound : .malformedBody
       return Problem(error.status, code, error.status.reasonPhrase)

@@ -25,7 +25,8 @@ extension OrderFulfilment {
     guard let name = direction == .forward ? row?.command : row?.compensation else { return nil }
     return OutgoingCommand(
       effectID: effectID(order.id, step, direction), name: name,
-      payload: direction == .forward ? payload(for: step, of: order) : payload(undoing: step, of: order, because: failure))
+      payload: direction == .forward
+        ? payload(for: step, of: order) : payload(undoing: step, of: order, because: failure))
   }
 
   private static func payload(for step: Step, of order: SagaOrder) -> Fields {

@@ -11,7 +11,7 @@ extension OrderFulfilment {
     mayBeCharged: Bool = false
   ) -> Move {
     var after = state
-    if let finished { after.apply(finished) }
+    if let finished { after.apply(finished, because: failure) }
     var commands: [(Step, SagaDirection)] = []
     if mayBeCharged || after.payment == .charging {
       commands.append((.pay, .undo))
@@ -22,7 +22,7 @@ extension OrderFulfilment {
     let stage = next.map(stage(undoing:)) ?? settled(after)
     return Move(
       kind: kind(stage, finished), stage: stage, finished: finished, commands: commands,
-      failure: failure)
+      failure: failure ?? blockage(after, stage))
   }
 
   /// Takes in what happened beside the sequence.
@@ -31,13 +31,13 @@ extension OrderFulfilment {
     commands: [(Step, SagaDirection)] = []
   ) -> Move {
     var after = state
-    if let finished { after.apply(finished) }
+    if let finished { after.apply(finished, because: failure) }
     if !commands.isEmpty { after.payment = .refunding }
     let isSettling = state.stage == .voidingPayment || state.stage == .compensationBlocked
     let stage = isSettling ? settled(after) : state.stage
     return Move(
       kind: kind(stage, finished), stage: stage, finished: finished, commands: commands,
-      failure: failure)
+      failure: failure ?? blockage(after, stage))
   }
 
   private static func stage(undoing step: Step) -> Stage {
@@ -52,6 +52,15 @@ extension OrderFulfilment {
   private static func settled(_ state: State) -> Stage {
     if state.payment == .charging || state.payment == .refunding { return .voidingPayment }
     return state.blocked.isEmpty ? .compensated : .compensationBlocked
+  }
+
+  /// Why a saga that has nothing left to undo is not at its end.
+  private static func blockage(_ state: State, _ stage: Stage) -> SagaFailure? {
+    guard stage == .compensationBlocked else { return nil }
+    let reasons = steps.reversed().compactMap { step in
+      state.blocked[step.name].map { "\(step.compensation ?? ""): \($0)" }
+    }
+    return .undoRefused(reasons.joined(separator: "; "))
   }
 
   private static func kind(_ stage: Stage, _ finished: SagaEvent.Finished?) -> SagaEvent.Kind {
@@ -139,7 +148,7 @@ extension OrderFulfilment {
   }
 
   private static func isAwaited(_ step: Step, _ state: State) -> Bool {
-    state.blocked.contains(step) || step == .pay && state.payment == .refunding
+    state.blocked[step] != nil || step == .pay && state.payment == .refunding
   }
 }
 

@@ -53,8 +53,9 @@ extension OrderFulfilment {
     case .cancellationRequested(let failure):
       Move(kind: .compensating, stage: .cancelling, failure: failure)
     // Paid by hand before the stock is there: kept until it is.
-    case .paymentBegun: Move(kind: .advanced, stage: .reserving)
-    case .succeeded(.pay):
+    case .paymentBegun where state.payment == .untouched:
+      Move(kind: .advanced, stage: .reserving)
+    case .succeeded(.pay) where state.payment != .charged:
       Move(kind: .advanced, stage: .reserving, finished: .init(.pay, .forward, .succeeded))
     case .failed(.pay, let failure, let mayStand):
       Move(
@@ -64,9 +65,8 @@ extension OrderFulfilment {
       Move(
         kind: .compensating, stage: .cancelling, finished: .init(.pay, .undo, .succeeded),
         failure: .paymentUndone)
-    case .started, .succeeded(.place), .succeeded(.confirm), .succeeded(.notify),
-      .failed(.place, _, _), .failed(.confirm, _, _), .failed(.notify, _, _), .undone, .refused,
-      .nothingToDo:
+    case .started, .succeeded, .failed(.place, _, _), .failed(.confirm, _, _),
+      .failed(.notify, _, _), .undone, .paymentBegun, .refused, .nothingToDo:
       nil
     }
   }

@@ -59,8 +59,9 @@ extension OrderFulfilment {
     public internal(set) var inFlight: Step?
     /// Steps whose effect stands, so that turning back undoes them.
     public internal(set) var standing: Set<Step> = []
-    /// Steps whose undo the domain has refused.
-    public internal(set) var blocked: Set<Step> = []
+    /// Steps whose undo the domain has refused, and why.
+    public internal(set) var blocked: [Step: String] = [:]
+    /// What is known of the order's one payment.
     public internal(set) var payment = Payment.untouched
     /// Why the saga turned back; the first reason stays.
     public internal(set) var failure: SagaFailure?
@@ -80,7 +81,7 @@ extension OrderFulfilment {
       }
       stage = event.stage
       if event.input.type == "PaymentInitiated" { payment = .charging }
-      if let finished = event.finished { apply(finished) }
+      if let finished = event.finished { apply(finished, because: event.failure) }
       for command in event.commands {
         switch OrderFulfilment.effect(named: command.name) {
         case (.pay, .forward)?: payment = .charging
@@ -91,7 +92,7 @@ extension OrderFulfilment {
       failure = failure ?? event.failure
     }
 
-    mutating func apply(_ finished: SagaEvent.Finished) {
+    mutating func apply(_ finished: SagaEvent.Finished, because failure: SagaFailure?) {
       let step = finished.step
       if step == .pay { payment = .settled }
       switch (finished.direction, finished.outcome) {
@@ -102,10 +103,10 @@ extension OrderFulfilment {
         standing.remove(step)
       case (.undo, .succeeded), (.undo, .notNeeded):
         standing.remove(step)
-        blocked.remove(step)
+        blocked[step] = nil
       case (.undo, .failed), (.undo, .refused):
         standing.remove(step)
-        blocked.insert(step)
+        blocked[step] = failure?.reason ?? "no reason was given"
       }
     }
   }

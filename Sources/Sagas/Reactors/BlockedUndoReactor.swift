@@ -68,7 +68,7 @@ public struct BlockedUndoReactor: Sendable {
   ) async throws -> OutgoingCommand? {
     sagas.forget([saga])
     let state = try await sagas.state(of: saga).state
-    guard state.blocked.contains(step), let order = state.order else { return nil }
+    guard state.blocked[step] != nil, let order = state.order else { return nil }
     return OrderFulfilment.command(step, .undo, of: order, because: state.failure)
   }
 
@@ -79,6 +79,8 @@ public struct BlockedUndoReactor: Sendable {
     try await sagas.handle(
       .refused(command, reason: OrderFulfilment.nothingToDo), on: saga,
       context: CommitContext(
-        outcomeOf: command.effectID, of: event, at: clock.now(), by: "sagas"))
+        commandID: CommandID(derivedFrom: "\(command.effectID)/acknowledged"),
+        correlationID: event.correlationID, causationID: event.eventID, timestamp: clock.now(),
+        serviceName: "sagas", metadata: event.header.context.metadata))
   }
 }

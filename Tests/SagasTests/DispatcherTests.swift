@@ -1,0 +1,130 @@
+import Commerce
+import EventSourcing
+import Sagas
+import Testing
+
+@Suite("The dispatcher of a saga's commands")
+struct DispatcherTests {
+  /// A log that takes nothing.
+  private struct ClosedLog: EventLog {
+    var base: InMemoryLog
+
+    func enqueue(_ commit: ProposedCommit) -> AppendTicket {
+      let ticket = AppendTicket()
+      ticket.settle(.failure(AppendFailure.notDone("closed")))
+      return ticket
+    }
+    func read(after position: Position, limit: Int) async throws -> [RecordedCommit] {
+      try await base.read(after: position, limit: limit)
+    }
+    func readStream(
+      _ stream: StreamName, from version: Version, limit: Int
+    ) async throws -> [Recorded] {
+      try await base.readStream(stream, from: version, limit: limit)
+    }
+    func version(of stream: StreamName) async throws -> Version {
+      try await base.version(of: stream)
+    }
+    func head() async throws -> Position { try await base.head() }
+    func commit(of command: CommandID) async throws -> RecordedCommit? {
+      try await base.commit(of: command)
+    }
+    func events(matching query: EventQuery) async throws -> [Recorded] {
+      try await base.events(matching: query)
+    }
+    func statistics() async throws -> LogStatistics { try await base.statistics() }
+    func waitForEvents(after position: Position, timeout: Duration) async {
+      await base.waitForEvents(after: position, timeout: timeout)
+    }
+  }
+
+  private func command(_ name: String, _ payload: Fields) -> OutgoingCommand {
+    OutgoingCommand(effectID: "\(name)-1", name: name, payload: payload)
+  }
+
+  @Test("a command's commit carries its effect's id, the cause and the correlation")
+  func context() async throws {
+    let rig = try await Rig()
+    let order = try await rig.place()
+    let cause = try #require(try await rig.events().last)
+    let reserve = command(
+      "ReserveStock",
+      [
+        "order_id": .string(order.text),
+        "lines": [["product_id": 1, "quantity": 1], ["product_id": 2, "quantity": 4]],
+      ])
+    let dispatcher = OrderCommandDispatcher(shop: rig.shop)
+    for _ in 0..<2 { try await dispatcher.dispatch(reserve, causation: cause) }
+    let commit = try #require(try await rig.log.commit(of: reserve.commandID))
+    #expect(commit.events.map(\.type) == ["StockReserved", "StockReserved"])
+    #expect(commit.header.context.causationID == cause.eventID)
+    #expect(commit.header.context.correlationID == cause.correlationID)
+    #expect(commit.header.context.serviceName == "sagas")
+    #expect(try await rig.stock(2) == (6, 4))
+  }
+
+  @Test("what the domain rejects is refused for good")
+  func rejected() async throws {
+    let rig = try await Rig()
+    let cause = try #require(try await rig.events().last)
+    let ghost = OrderID(CommandID(derivedFrom: "ghost"))
+    let dispatcher = OrderCommandDispatcher(shop: rig.shop)
+    await #expect(throws: CommandRefused.self) {
+      try await dispatcher.dispatch(
+        command("ConfirmOrder", ["order_id": .string(ghost.text)]), causation: cause)
+    }
+    await #expect(throws: CommandRefused.self) {
+      try await dispatcher.dispatch(
+        command(
+          "TakePayment",
+          [
+            "order_id": .string(ghost.text), "user_id": 7, "amount": 0, "currency": "CAD",
+            "payment_method": "card",
+          ]), causation: cause)
+    }
+  }
+
+  @Test("a command that can never be read is refused for good")
+  func malformed() async throws {
+    let rig = try await Rig()
+    let cause = try #require(try await rig.events().last)
+    let dispatcher = OrderCommandDispatcher(shop: rig.shop)
+    for command in [
+      command("ReserveStock", ["order_id": "order_1", "lines": "none"]),
+      command("ReleaseStock", ["order_id": "order_1", "products": ["one"], "reason": ""]),
+      command("ShipOrder", ["order_id": "order_1"]), command("ConfirmOrder", [:]),
+    ] {
+      await #expect(throws: CommandRefused.self) {
+        try await dispatcher.dispatch(command, causation: cause)
+      }
+    }
+  }
+
+  @Test("a command that finds its work done says so, since no event will")
+  func nothingToDo() async throws {
+    let rig = try await Rig()
+    let order = try await rig.place()
+    let cause = try #require(try await rig.events().last)
+    let dispatcher = OrderCommandDispatcher(shop: rig.shop)
+    let release = command(
+      "ReleaseStock", ["order_id": .string(order.text), "products": [1], "reason": "none"])
+    do {
+      try await dispatcher.dispatch(release, causation: cause)
+      Issue.record("nothing was held")
+    } catch let refusal as CommandRefused {
+      #expect(refusal.reason == OrderFulfilment.nothingToDo)
+    }
+  }
+
+  @Test("what the log could not take is to be sent again")
+  func transient() async throws {
+    let rig = try await Rig()
+    let order = try await rig.place()
+    let cause = try #require(try await rig.events().last)
+    let dispatcher = OrderCommandDispatcher(shop: Shop(log: ClosedLog(base: rig.log)))
+    await #expect(throws: AppendFailure.self) {
+      try await dispatcher.dispatch(
+        command("ConfirmOrder", ["order_id": .string(order.text)]), causation: cause)
+    }
+  }
+}

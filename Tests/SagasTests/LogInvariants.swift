@@ -1,0 +1,57 @@
+import Commerce
+import EventSourcing
+import Testing
+
+/// What must be true of orders at every prefix of a log.
+struct LogInvariants {
+  private struct OrderFacts {
+    var holds: [String: Int64] = [:]
+    var captures = 0
+    var refunds = 0
+    var isConfirmed = false
+    var isCancelled = false
+    var effects: Set<String> = []
+    var hasEnded = false
+  }
+
+  private var orders: [String: OrderFacts] = [:]
+
+  static func check(_ events: [Recorded]) throws {
+    var invariants = LogInvariants()
+    for event in events { try invariants.take(event) }
+  }
+
+  private mutating func take(_ event: Recorded) throws {
+    guard let id = event.data["order_id"]?.stringValue else { return }
+    var order = orders[id] ?? OrderFacts()
+    let product = event.stream.id
+    let quantity = event.data["quantity"]?.integerValue ?? 0
+    switch event.type {
+    case "StockReserved": order.holds[product, default: 0] += quantity
+    case "StockReleased": order.holds[product, default: 0] -= quantity
+    case "PaymentProcessed": order.captures += 1
+    case "PaymentRefunded": order.refunds += 1
+    case "OrderConfirmed": order.isConfirmed = true
+    case "OrderCancelled":
+      #expect(!order.isCancelled, "\(id) is cancelled twice")
+      order.isCancelled = true
+    case "SagaCompleted", "SagaCompensated":
+      #expect(event.type == "SagaCompensated" || !order.hasEnded, "\(id) ends twice")
+      order.hasEnded = true
+    default: break
+    }
+    for command in try OutgoingCommand.commands(in: event) {
+      let isNew = order.effects.insert(command.effectID).inserted
+      #expect(isNew, "\(command.effectID) is asked for twice")
+    }
+    #expect(order.holds.values.allSatisfy { $0 >= 0 }, "\(id) releases more than it held")
+    #expect(order.captures <= 1, "\(id) is captured twice")
+    if order.isCancelled {
+      #expect(order.holds.values.allSatisfy { $0 == 0 }, "\(id) is cancelled and holds stock")
+      #expect(order.captures <= order.refunds, "\(id) is cancelled and keeps the money")
+    } else if order.isConfirmed, order.refunds == 0 {
+      #expect(order.captures == 1, "\(id) is confirmed and not paid")
+    }
+    orders[id] = order
+  }
+}

@@ -1,0 +1,182 @@
+import Commerce
+import EventSourcing
+import Sagas
+import Synchronization
+import Testing
+
+@Suite("The payment reactor")
+struct PaymentReactorTests {
+  struct Interrupted: Error {}
+
+  /// An order whose payment was initiated, with a deadline 60 s away.
+  private struct Bench {
+    let rig: Rig
+    let order: OrderID
+    let request: Recorded
+
+    init(_ gateway: FakeGateway) async throws {
+      rig = try await Rig(gateway: gateway)
+      order = try await rig.place()
+      let receipt = try await rig.shop.takePayment(
+        order: order, user: Rig.customer, amount: Rig.price, method: "card", effectID: "charge-1",
+        context: rig.context())
+      request = try #require(receipt.commit?.events.first)
+    }
+
+    func reactor(clock: ReactorClock? = nil) -> PaymentReactor {
+      PaymentReactor(
+        shop: rig.shop, gateway: rig.gateway, logger: .silent, clock: clock ?? rig.time.clock)
+    }
+
+    func outcome() async throws -> Recorded {
+      try #require(try await rig.log.stream(request.stream).last)
+    }
+  }
+
+  @Test("the charge goes out under its effect id, and its outcome is recorded once")
+  func charged() async throws {
+    let bench = try await Bench(FakeGateway())
+    let reactor = bench.reactor()
+    #expect(reactor.key(for: bench.request) == bench.request.stream.id)
+    for _ in 0..<3 { try await reactor.handle(bench.request) }
+    #expect(bench.rig.gateway.ledger.charges == ["charge-1": Rig.price])
+    #expect(bench.rig.gateway.ledger.chargeRequests == 1)
+    let outcome = try await bench.outcome()
+    #expect(outcome.type == "PaymentProcessed")
+    #expect(outcome.commandID == CommandID(derivedFrom: "charge-1/outcome"))
+    #expect(outcome.header.context.causationID == bench.request.eventID)
+  }
+
+  @Test("a reactor younger than the request does not know what was tried before it")
+  func youngReactor() async throws {
+    let gateway = FakeGateway()
+    gateway.setDead(true)
+    let bench = try await Bench(gateway)
+    try await bench.reactor().handle(bench.request)
+    #expect(try await bench.outcome().data["possibly_charged"] == true)
+  }
+
+  @Test("one attempt of unknown outcome among many is enough for doubt")
+  func oneDoubt() async throws {
+    let gateway = FakeGateway(charges: [.notSent, .lost])
+    let rig = try await Rig(gateway: gateway)
+    let reactor = PaymentReactor(
+      shop: rig.shop, gateway: gateway, logger: .silent,
+      clock: ReactorClock(
+        now: { rig.time.now },
+        sleep: { duration in
+          try await rig.time.clock.sleep(duration)
+          if gateway.ledger.chargeRequests == 2 { gateway.setDead(true) }
+        }))
+    let order = try await rig.place()
+    let receipt = try await rig.shop.takePayment(
+      order: order, user: Rig.customer, amount: Rig.price, method: "card", effectID: "charge-1",
+      context: rig.context())
+    let request = try #require(receipt.commit?.events.first)
+    try await reactor.handle(request)
+    let outcome = try #require(try await rig.log.stream(request.stream).last)
+    #expect(outcome.data["error_code"] == "PAYMENT_UNAVAILABLE")
+    #expect(outcome.data["possibly_charged"] == true)
+  }
+
+  @Test("a doubt survives the handling that had it")
+  func doubtSurvives() async throws {
+    let gateway = FakeGateway(charges: [.lost])
+    let rig = try await Rig(gateway: gateway)
+    let isInterrupted = Mutex(false)
+    let reactor = PaymentReactor(
+      shop: rig.shop, gateway: gateway, logger: .silent,
+      clock: ReactorClock(
+        now: { rig.time.now },
+        sleep: { duration in
+          let isFirst = isInterrupted.withLock { value in
+            defer { value = true }
+            return !value
+          }
+          if isFirst { throw Interrupted() }
+          try await rig.time.clock.sleep(duration)
+        }))
+    let order = try await rig.place()
+    let receipt = try await rig.shop.takePayment(
+      order: order, user: Rig.customer, amount: Rig.price, method: "card", effectID: "charge-1",
+      context: rig.context())
+    let request = try #require(receipt.commit?.events.first)
+    await #expect(throws: Interrupted.self) { try await reactor.handle(request) }
+    gateway.setDead(true)
+    try await reactor.handle(request)
+    let outcome = try #require(try await rig.log.stream(request.stream).last)
+    #expect(outcome.data["possibly_charged"] == true)
+  }
+
+  @Test("it pauses 2 s at most between charges, and gives up at the deadline")
+  func pauses() async throws {
+    let gateway = FakeGateway()
+    gateway.setDead(true)
+    let bench = try await Bench(gateway)
+    let pauses = Mutex<[Duration]>([])
+    let time = bench.rig.time
+    let clock = ReactorClock(
+      now: { time.now },
+      sleep: { duration in
+        pauses.withLock { $0.append(duration) }
+        try await time.clock.sleep(duration)
+      })
+    let start = time.now
+    try await bench.reactor(clock: clock).handle(bench.request)
+    let all = pauses.withLock(\.self)
+    #expect(all.count > 20)
+    #expect(all.allSatisfy { $0 <= .seconds(2) })
+    #expect(time.now >= start.adding(seconds: 59))
+    #expect(time.now <= start.adding(seconds: 62))
+  }
+
+  @Test("a payment past its deadline is not charged any more")
+  func pastDeadline() async throws {
+    let bench = try await Bench(FakeGateway())
+    bench.rig.time.advance(milliseconds: 61_000)
+    try await bench.reactor().handle(bench.request)
+    #expect(bench.rig.gateway.ledger.chargeRequests == 0)
+    #expect(try await bench.outcome().type == "PaymentFailed")
+  }
+
+  @Test("an undo that was asked for meanwhile ends the attempts, and finds nothing to refund")
+  func undoneMeanwhile() async throws {
+    let gateway = FakeGateway(charges: Array(repeating: .lost, count: 1000))
+    let bench = try await Bench(gateway)
+    let (rig, order) = (bench.rig, bench.order)
+    let clock = ReactorClock(
+      now: { rig.time.now },
+      sleep: { duration in
+        try await rig.time.clock.sleep(duration)
+        guard gateway.ledger.chargeRequests == 3 else { return }
+        // As another process does: through a shop with a cache of its own.
+        try await Shop(log: rig.log).requestRefund(
+          order: order, effectID: "refund-1", reason: "cancelled", context: rig.context())
+      })
+    let reactor = bench.reactor(clock: clock)
+    try await reactor.handle(bench.request)
+    #expect(gateway.ledger.chargeRequests == 3)
+    let refundRequest = try await bench.outcome()
+    #expect(refundRequest.type == "PaymentRefundRequested")
+    #expect(reactor.key(for: refundRequest) == reactor.key(for: bench.request))
+    try await reactor.handle(refundRequest)
+    #expect(try await bench.outcome().type == "PaymentVoided")
+    #expect(gateway.ledger.tombstones == ["charge-1"])
+  }
+
+  @Test("a refund is pursued until the provider answers, and recorded once")
+  func refunded() async throws {
+    let gateway = FakeGateway(
+      refunds: Array(repeating: .lost, count: 40) + [.unanswered, .notSent, .answer])
+    let bench = try await Bench(gateway)
+    let reactor = bench.reactor()
+    try await reactor.handle(bench.request)
+    let receipt = try await bench.rig.shop.requestRefund(
+      order: bench.order, effectID: "refund-1", reason: "cancelled", context: bench.rig.context())
+    let request = try #require(receipt.commit?.events.first)
+    for _ in 0..<2 { try await reactor.handle(request) }
+    #expect(gateway.ledger.refundRequests == 43)
+    #expect(gateway.ledger.refunds == ["refund-1": Rig.price])
+    #expect(try await bench.outcome().type == "PaymentRefunded")
+  }
+}
