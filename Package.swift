@@ -49,7 +49,8 @@ let package = Package(
     .target(
       name: "EventSourcingTesting", dependencies: ["EventSourcing"], swiftSettings: settings),
     .target(name: "Commerce", dependencies: ["EventSourcing"], swiftSettings: settings),
-    .target(name: "Sagas", dependencies: ["EventSourcing", "Commerce"], swiftSettings: settings),
+    .target(
+      name: "Sagas", dependencies: ["EventSourcing", "Commerce", logging], swiftSettings: settings),
     .target(
       name: "Projections", dependencies: ["EventSourcing", "Commerce"], path: "projections",
       exclude: [
@@ -59,7 +60,7 @@ let package = Package(
     .target(
       name: "API",
       dependencies: [
-        "EventSourcing", "Commerce", "Sagas", "Projections", hummingbird, logging, metrics,
+        "EventSourcing", "Commerce", "Projections", hummingbird, logging, metrics,
       ], swiftSettings: settings),
     .target(
       name: "PaymentProvider",
@@ -74,7 +75,8 @@ let package = Package(
         .product(name: "NIOPosix", package: "swift-nio"),
       ], resources: [.embedInCode("openapi.yaml")], swiftSettings: settings),
     .testTarget(
-      name: "EventSourcingTests", dependencies: ["EventSourcing", "EventSourcingTesting"],
+      name: "EventSourcingTests",
+      dependencies: ["EventSourcing", "EventSourcingTesting", logging],
       swiftSettings: settings),
     .target(
       name: "MongoTesting", dependencies: ["EventSourcingMongo", "Mongo"],

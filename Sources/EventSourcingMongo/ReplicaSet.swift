@@ -24,8 +24,8 @@ public enum ReplicaSet {
     }
     while true {
       let reply = try? await direct.withConnection { connection in
-        try connection.readCommand(
-          BSONDocument { $0.append("hello", int32: 1) }, on: "admin", operation: "hello")
+        try connection.serverCommand(
+          BSONDocument { $0.append("hello", int32: 1) }, operation: "hello")
       }
       if reply?.withView({ $0["isWritablePrimary"]?.bool }) == true { return }
       guard .now < deadline else {
@@ -40,8 +40,8 @@ public enum ReplicaSet {
   private static func initiateIfNeeded(_ connection: isolated MongoConnection, host: String) throws
   {
     do {
-      try connection.readCommand(
-        BSONDocument { $0.append("replSetGetStatus", int32: 1) }, on: "admin",
+      try connection.serverCommand(
+        BSONDocument { $0.append("replSetGetStatus", int32: 1) },
         operation: "read the replica set's status")
     } catch let error as MongoError where error.code == 94 {
       // NotYetInitialized
@@ -58,7 +58,7 @@ public enum ReplicaSet {
         }
       }
       do {
-        try connection.readCommand(command, on: "admin", operation: "initiate the replica set")
+        try connection.serverCommand(command, operation: "initiate the replica set")
       } catch let error as MongoError where error.code == 23 {
         // AlreadyInitialized: somebody else was first.
       }

@@ -40,7 +40,7 @@ extension BSONView {
   /// Throws ``UnreadableDocument`` for a BSON type that Magasin never writes.
   func fields() throws -> Fields {
     var entries: [Fields.Entry] = []
-    try forEach { key, element in
+    try visit { key, element in
       let name = String(decoding: key, as: UTF8.self)
       entries.append(Fields.Entry(key: name, value: try element.value(of: name)))
       return true

@@ -47,7 +47,7 @@ public struct BSONView {
   }
 
   /// Calls `body` for each element; answering false stops.
-  public func forEach(
+  public func visit(
     _ body: (_ key: UnsafeRawBufferPointer, _ element: Element) throws -> Bool
   ) throws {
     guard bytes.count >= 5, load(Int32.self, at: 0) == bytes.count else {
@@ -72,7 +72,7 @@ public struct BSONView {
   /// The element of a key, or nil. Linear.
   public subscript(_ name: StaticString) -> Element? {
     var found: Element?
-    try? forEach { key, element in
+    try? visit { key, element in
       guard key.isEqual(to: name) else { return true }
       found = element
       return false
@@ -86,7 +86,7 @@ public struct BSONView {
   /// The elements of an array.
   public func elements() throws -> [Element] {
     var elements: [Element] = []
-    try forEach { _, element in
+    try visit { _, element in
       elements.append(element)
       return true
     }

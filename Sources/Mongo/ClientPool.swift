@@ -38,25 +38,33 @@ public struct MongoURI: Sendable, CustomStringConvertible {
     return uri
   }
 
+  /// The settings that Magasin's promises rest on. They are added to the text before it is read:
+  /// libmongoc takes write and read concerns from there, and refuses to have them set afterwards.
+  private static let settings = [
+    ("w", "majority"), ("journal", "true"), ("wtimeoutMS", "4000"),
+    ("readConcernLevel", "majority"), ("readPreference", "primary"), ("retryWrites", "true"),
+    ("retryReads", "true"), ("serverSelectionTimeoutMS", "5000"), ("connectTimeoutMS", "2000"),
+    ("socketTimeoutMS", "8000"), ("heartbeatFrequencyMS", "1000"), ("maxPoolSize", "64"),
+    ("waitQueueTimeoutMS", "1000"), ("appName", "magasin"),
+  ]
+
+  /// The text with every setting that it does not name itself.
+  private var completeText: String {
+    let parts = text.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+    let given = parts.count > 1 ? String(parts[1]) : ""
+    let named = Set(
+      given.split(separator: "&").map { $0.prefix { $0 != "=" }.lowercased() })
+    let missing = Self.settings.filter { !named.contains($0.0.lowercased()) }
+      .map { "\($0.0)=\($0.1)" }
+    let hasPath = parts[0].dropFirst("mongodb://".count).contains("/")
+    return parts[0] + (hasPath ? "?" : "/?")
+      + ([given].filter { !$0.isEmpty } + missing).joined(separator: "&")
+  }
+
   /// libmongoc's form, with a setting added wherever the text names none.
   func withSettings<Result>(_ body: (OpaquePointer) throws -> Result) throws -> Result {
-    let uri = try Self.parse(text)
+    let uri = try Self.parse(completeText)
     defer { mongoc_uri_destroy(uri) }
-    let numbers: [(String, Int32)] = [
-      ("serverselectiontimeoutms", 5000), ("connecttimeoutms", 2000), ("sockettimeoutms", 8000),
-      ("heartbeatfrequencyms", 1000), ("maxpoolsize", 64), ("waitqueuetimeoutms", 1000),
-      ("wtimeoutms", 4000),
-    ]
-    for (name, value) in numbers where !mongoc_uri_has_option(uri, name) {
-      mongoc_uri_set_option_as_int32(uri, name, value)
-    }
-    for name in ["journal", "retrywrites", "retryreads"] where !mongoc_uri_has_option(uri, name) {
-      mongoc_uri_set_option_as_bool(uri, name, true)
-    }
-    let texts = [("w", "majority"), ("readconcernlevel", "majority"), ("appname", "magasin")]
-    for (name, value) in texts where !mongoc_uri_has_option(uri, name) {
-      mongoc_uri_set_option_as_utf8(uri, name, value)
-    }
     return try body(uri)
   }
 }

@@ -135,36 +135,31 @@ public actor MongoConnection {
     }
   }
 
-  /// Runs a command that writes (`createIndexes`, `findAndModify`, `drop` …) with the connection's
-  /// write concern.
+  /// Runs a command that writes (`createIndexes`, `drop` …) with the connection's write concern.
   @discardableResult
-  public func writeCommand(
-    _ command: BSONDocument, on database: String? = nil, operation: String
-  ) throws -> BSONDocument {
-    try runCommand(command, on: database, operation: operation, isWrite: true)
-  }
-
-  /// Runs a command that only reads.
-  @discardableResult
-  public func readCommand(
-    _ command: BSONDocument, on database: String? = nil, operation: String
-  ) throws -> BSONDocument {
-    try runCommand(command, on: database, operation: operation, isWrite: false)
-  }
-
-  private func runCommand(
-    _ command: BSONDocument, on database: String?, operation: String, isWrite: Bool
-  ) throws -> BSONDocument {
+  public func writeCommand(_ command: BSONDocument, operation: String) throws -> BSONDocument {
     let client = try client()
-    let name = database ?? self.database
     return try command.withPointer { command in
       let reply = BSONReply()
       var error = bson_error_t()
-      let isDone =
-        isWrite
-        ? mongoc_client_write_command_with_opts(client, name, command, nil, reply.pointer, &error)
-        : mongoc_client_read_command_with_opts(
-          client, name, command, nil, nil, reply.pointer, &error)
+      let isDone = mongoc_client_write_command_with_opts(
+        client, database, command, nil, reply.pointer, &error)
+      let copied = reply.copied
+      guard isDone else { throw MongoError(error, reply: copied, operation: operation) }
+      return copied
+    }
+  }
+
+  /// Runs a command that asks or steers the server itself (`hello`, `ping`, `replSetInitiate` …):
+  /// without any read or write concern, which such commands refuse. Never for data.
+  @discardableResult
+  public func serverCommand(_ command: BSONDocument, operation: String) throws -> BSONDocument {
+    let client = try client()
+    return try command.withPointer { command in
+      let reply = BSONReply()
+      var error = bson_error_t()
+      let isDone = mongoc_client_command_simple(
+        client, "admin", command, nil, reply.pointer, &error)
       let copied = reply.copied
       guard isDone else { throw MongoError(error, reply: copied, operation: operation) }
       return copied

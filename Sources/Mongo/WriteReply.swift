@@ -39,7 +39,7 @@ public struct WriteReply: Sendable {
       return elements.compactMap { element in
         guard let document = element.document else { return nil }
         var keys: [String] = []
-        try? document["keyPattern"]?.document?.forEach { key, _ in
+        try? document["keyPattern"]?.document?.visit { key, _ in
           keys.append(String(decoding: key, as: UTF8.self))
           return true
         }

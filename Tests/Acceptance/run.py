@@ -15,7 +15,7 @@ import traceback
 from pathlib import Path
 
 import server
-from world import World
+from world import NotRunning, World
 
 HERE = Path(__file__).resolve().parent
 
@@ -41,8 +41,10 @@ def run_one(test, world):
     """None, or why it failed."""
     try:
         test(world)
+    except NotRunning as error:
+        return f"  {error}"
     except Exception:
-        return traceback.format_exc()
+        return f"{traceback.format_exc()}\n{world.tails()}"
     return None
 
 
@@ -81,7 +83,6 @@ def main():
             if reason is not None:
                 failed.append(words)
                 print(reason, flush=True)
-                print(world.tails(), flush=True)
     for words in failed:
         print(f"failed: {words}")
     print(f"took {time.monotonic() - began:.0f} s")

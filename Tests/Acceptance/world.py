@@ -6,6 +6,10 @@ from server import DevStack, PartsStack
 PAYMENT_DEADLINE = 6
 
 
+class NotRunning(Exception):
+    """What a test needs did not start; an earlier test has said why."""
+
+
 class World:
     def __init__(self, binary, mongod, keep, quick):
         self.binary = binary
@@ -29,7 +33,8 @@ class World:
         if name not in self.running:
             self.running[name] = None
             self.running[name] = self.open(kind, *options)
-        assert self.running[name] is not None, f"the {name} did not start"
+        if self.running[name] is None:
+            raise NotRunning(f"the {name} did not start")
         self.running[name].revive()
         # The server may have closed a connection that was idle while other tests ran.
         self.running[name].client.close()

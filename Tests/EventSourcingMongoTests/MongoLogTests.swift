@@ -97,7 +97,7 @@ struct MongoLogTests {
       }
     }
     try await log.database.withConnection {
-      _ = try $0.readCommand(fail, on: "admin", operation: "set a fail point")
+      _ = try $0.serverCommand(fail, operation: "set a fail point")
     }
     let appended = try await log.append(commit(["a"]))
     #expect(appended.position == Position(1))
@@ -121,7 +121,7 @@ struct MongoLogTests {
       }
     }
     try await database.withConnection {
-      _ = try $0.readCommand(fail, on: "admin", operation: "set a fail point")
+      _ = try $0.serverCommand(fail, operation: "set a fail point")
     }
   }
 

@@ -55,7 +55,7 @@ struct BSONTests {
     guard cut < whole.count else { return }
     #expect(throws: (any Error).self) {
       try BSONDocument(bytes: Array(whole[..<cut])).withView { view in
-        try view.forEach { _, _ in true }
+        try view.visit { _, _ in true }
       }
     }
   }
@@ -116,8 +116,8 @@ struct MongoDatabaseTests {
       for _ in 0..<50 {
         group.addTask {
           _ = try await database.withConnection {
-            try $0.readCommand(
-              BSONDocument { $0.append("ping", int32: 1) }, on: "admin", operation: "ping")
+            try $0.serverCommand(
+              BSONDocument { $0.append("ping", int32: 1) }, operation: "ping")
           }
         }
       }

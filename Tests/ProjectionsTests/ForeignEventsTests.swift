@@ -79,8 +79,9 @@ struct ForeignEventsTests {
     let board = ProjectionBoard()
     try await drive(
       OrdersProjection(), log: history.log, store: store, board: board, batchCommitsMax: 1)
-    let failure = try #require(board.status(of: "orders")?.failure)
+    let failure = try #require(try await store.progress(of: "orders")?.failure)
     #expect(failure.contains("stopped at position 2"))
+    #expect(board.status(of: "orders")?.progress == nil, "a driver that has ended stands nowhere")
     #expect(try await store.progress(of: "orders")?.position == Position(1))
     #expect(try await store.load([History.order.text], from: "orders__v1").count == 1)
   }

@@ -167,8 +167,8 @@ public final class CommandHandler<D: Decider>: Sendable {
       for (id, entry) in entries {
         if entry.pending?.settled?.isFirst == true { entries[id]?.pending = nil }
       }
-      let pending = entries.values.compactMap(\.pending)
-      let versions = entries.mapValues(\.version)
+      let pending = entries.values.compactMap { $0.pending }
+      let versions = entries.mapValues { $0.version }
 
       for (id, demand) in expected where !demand.accepts(versions[id] ?? .none) {
         let conflict = AppendConflict(
@@ -177,7 +177,7 @@ public final class CommandHandler<D: Decider>: Sendable {
       }
       let decisions: Decisions
       do {
-        decisions = try decide(entries.mapValues(\.state))
+        decisions = try decide(entries.mapValues { $0.state })
       } catch {
         return Attempt(result: .refused(error), waitsFor: pending, versions: versions)
       }

@@ -34,10 +34,8 @@ public final class Doorbell: Sendable {
       return state.nextID
     }
     guard let id else { return }
-    let timer = Task {
-      try await Task.sleep(for: timeout)
-      self.release(id)
-    }
+    // The timer starts when the waiter is in its place: fired earlier, it would release nobody.
+    let timer = Mutex<Task<Void, any Error>?>(nil)
     await withTaskCancellationHandler {
       await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
         let mustWait = state.withLock { state in
@@ -45,12 +43,20 @@ public final class Doorbell: Sendable {
           state.waiting[id] = continuation
           return true
         }
-        if !mustWait { continuation.resume() }
+        guard mustWait else { return continuation.resume() }
+        timer.withLock {
+          $0 = Task {
+            try await Task.sleep(for: timeout)
+            self.release(id)
+          }
+        }
+        // Cancelled in between: the handler below found nobody.
+        if Task.isCancelled { release(id) }
       }
     } onCancel: {
       release(id)
     }
-    timer.cancel()
+    timer.withLock { $0?.cancel() }
   }
 
   private func release(_ id: Int) {

@@ -8,7 +8,7 @@ public protocol Projection: Sendable {
   var indexes: [ReadModelIndex] { get }
   /// The rows that an event touches; none when the event is of no interest.
   func rows(touchedBy event: Recorded) throws -> [String]
-  /// The row after the event. `row` is nil when there is none yet; answering nil leaves no row.
+  /// The row after the event. `row` is nil when there is none yet; answering nil changes nothing.
   /// Throws for an event that cannot be applied: the projection then stops at it, loudly.
   func apply(_ event: Recorded, to row: Row?, id: String) throws -> Row?
 }

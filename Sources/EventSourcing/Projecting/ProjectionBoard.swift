@@ -53,27 +53,40 @@ public final class ProjectionBoard: Sendable {
       state.nextID += 1
       return state.nextID
     }
-    let timer = Task {
-      try await Task.sleep(for: timeout)
-      self.release(projection, id)
-    }
+    // The timer starts when the waiter is in its place: fired earlier, it would release nobody.
+    let timer = Mutex<Task<Void, any Error>?>(nil)
     await withTaskCancellationHandler {
       await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
-        let isReached = state.withLock { state in
+        let mustWait = state.withLock { state in
           if let status = state.statuses[projection], status.progress.position >= position {
-            return true
+            return false
           }
           state.waiting[projection, default: [:]][id] = (position, continuation)
-          return false
+          return true
         }
-        if isReached || Task.isCancelled {
-          isReached ? continuation.resume() : release(projection, id)
+        guard mustWait else { return continuation.resume() }
+        timer.withLock {
+          $0 = Task {
+            try await Task.sleep(for: timeout)
+            self.release(projection, id)
+          }
         }
+        // Cancelled in between: the handler below found nobody.
+        if Task.isCancelled { release(projection, id) }
       }
     } onCancel: {
       release(projection, id)
     }
-    timer.cancel()
+    timer.withLock { $0?.cancel() }
+  }
+
+  /// The projection is no longer driven in this process.
+  public func remove(_ projection: String) {
+    let waiting = state.withLock { state in
+      state.statuses[projection] = nil
+      return state.waiting.removeValue(forKey: projection) ?? [:]
+    }
+    for waiter in waiting.values { waiter.continuation.resume() }
   }
 
   private func release(_ projection: String, _ id: Int) {

@@ -25,6 +25,7 @@ public final class ProjectionDriver<P: Projection>: Service {
 
   /// Runs until cancelled or told to shut down. Faults of the store are waited out.
   public func run() async throws {
+    defer { board.remove(projection.name) }
     await cancelWhenGracefulShutdown { [self] in
       var failures = 0
       while !Task.isCancelled {
@@ -104,6 +105,20 @@ public final class ProjectionDriver<P: Projection>: Service {
   ) async throws -> ProjectionProgress? {
     let commits = try await log.read(after: progress.position, limit: limit)
     guard let last = commits.last else { return nil }
+    do {
+      return try await apply(commits, projection, progress, store, through: last)
+    } catch let poison as ProjectionPoisoned {
+      // Everything before the poisonous commit still counts.
+      let before = commits.filter { $0.header.lastPosition < poison.position }
+      guard let last = before.last else { throw poison }
+      return try await apply(before, projection, progress, store, through: last)
+    }
+  }
+
+  private static func apply(
+    _ commits: [RecordedCommit], _ projection: P, _ progress: ProjectionProgress,
+    _ store: any ReadModelStore, through last: RecordedCommit
+  ) async throws -> ProjectionProgress {
     let collection = progress.collection
     let rows = try await projection.fold(commits.flatMap(\.events)) { ids in
       try await store.load(ids, from: collection)

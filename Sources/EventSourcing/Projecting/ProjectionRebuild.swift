@@ -54,6 +54,7 @@ public struct ProjectionRebuild<P: Projection>: Sendable {
     try await store.drop(built.collection)
     try await store.prepare(built.collection, indexes: projection.indexes)
     var head = try await log.head()
+    var comparison: (rows: Int, differences: [String])?
     while true {
       try Task.checkCancellation()
       if let moved = try await ProjectionDriver.step(
@@ -67,7 +68,12 @@ public struct ProjectionRebuild<P: Projection>: Sendable {
             elapsed: .now - started))
         continue
       }
-      let (rows, differences) = try await compare(serving.collection, built.collection)
+      // Once: under steady writes the live rows move on while rows are compared.
+      guard let compared = comparison else {
+        comparison = try await compare(serving.collection, built.collection)
+        continue
+      }
+      let (rows, differences) = compared
       if try await store.save(built, replacing: serving.generation) {
         try await Task.sleep(for: Self.grace)
         try await store.drop(serving.collection)

@@ -99,7 +99,7 @@ struct CommitDocument: Sendable {
     var fingerprint: String?
     var metadata = Fields()
     var events: BSONView?
-    try view.forEach { key, element in
+    try view.visit { key, element in
       if key.isEqual(to: "_id") {
         position = element.integer
       } else if key.isEqual(to: "command_id") {
@@ -151,7 +151,7 @@ struct CommitDocument: Sendable {
     var aggregate: String?
     var version: Int64?
     var data: Fields?
-    try view.forEach { key, element in
+    try view.visit { key, element in
       if key.isEqual(to: "event_id") {
         id = element.uuid
       } else if key.isEqual(to: "event_type") {

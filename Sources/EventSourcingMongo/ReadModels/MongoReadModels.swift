@@ -197,7 +197,7 @@ extension ReadModelQuery {
       for entry in equals.entries {
         writer.appendDocument(entry.key) { $0.append("$eq", value: entry.value) }
       }
-      if let range {
+      if let range, range.atLeast != nil || range.atMost != nil {
         writer.appendDocument(range.field) { writer in
           if let least = range.atLeast { writer.append("$gte", value: least) }
           if let most = range.atMost { writer.append("$lte", value: most) }

@@ -44,19 +44,29 @@ struct BenchCommand: AsyncParsableCommand {
       print("append.library \(Int(Double(total) / elapsed)) events/s")
     }
 
+    private static let price = Value.decimal(FixedDecimal(unscaled: 19_999, scale: 2))
+
     private static func commit(_ caller: Int, _ count: Int) -> ProposedCommit {
       let now = Timestamp.now
       let command = CommandID.random(at: now)
       let stream = StreamName(category: "orders", id: "order_\(command)")
       return ProposedCommit(
-        context: CommitContext(commandID: command, timestamp: now, serviceName: "bench"),
+        context: CommitContext(
+          commandID: command, timestamp: now, serviceName: "magasin",
+          metadata: ["source_ip": "127.0.0.1", "user_agent": "bench/1.0"]),
         events: [
           ProposedEvent(
             stream: stream, type: "OrderInitiated",
             data: [
-              "customer_id": 456, "product_id": 101, "quantity": 1,
-              "unit_price": .decimal(FixedDecimal(unscaled: 19_999, scale: 2)),
-              "currency": "CAD", "name": "Laptop",
+              "order_id": .string(stream.id), "user_id": 456, "user_name": "Alice Tremblay",
+              "user_email": "alice.tremblay@example.com",
+              "items": [
+                [
+                  "product_id": 101, "product_name": "Laptop", "quantity": 1,
+                  "unit_price": Self.price, "line_total": Self.price,
+                ]
+              ], "total_amount": Self.price, "currency": "CAD", "payment_method": "card",
+              "saga": "orchestrated",
             ])
         ], expectations: [stream: .noStream])
     }

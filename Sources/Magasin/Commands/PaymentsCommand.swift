@@ -24,7 +24,7 @@ struct PaymentsCommand: AsyncParsableCommand {
   @Option(help: "The share of payments that fail, 0 to 1.")
   var failureRate = "0"
 
-  @Option(help: "Comma-separated codes of those failures. Default: all.")
+  @Option(help: "Comma-separated codes of those failures. Default: the three declines.")
   var failureCodes: String?
 
   @Option(help: "The seed of the failures: the same seed, the same failures.")

@@ -16,7 +16,7 @@ final class ChildProcess {
     "$@" >>"$log_file" 2>&1 </dev/null &
     child=$!
     echo "$child" >"$pid_file"
-    (cat >/dev/null; kill -TERM "$child" 2>/dev/null) &
+    (cat >/dev/null; kill -TERM "$child" 2>/dev/null) <&0 &
     watcher=$!
     wait "$child"
     status=$?

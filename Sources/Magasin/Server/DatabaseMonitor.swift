@@ -42,8 +42,8 @@ final class DatabaseMonitor: Service {
 
   private func ask() async {
     do {
-      let reply = try await connection.readCommand(
-        BSONDocument { $0.append("hello", int32: 1) }, on: "admin", operation: "hello")
+      let reply = try await connection.serverCommand(
+        BSONDocument { $0.append("hello", int32: 1) }, operation: "hello")
       let isPrimary = reply.withView { $0["isWritablePrimary"]?.bool ?? false }
       state.withLock { state in
         if isPrimary { state.lastGood = .now }

@@ -45,7 +45,7 @@ public struct MongoLedger: PaymentLedger {
 
   public func ping() async throws {
     try await perform { connection in
-      _ = try connection.readCommand(
+      _ = try connection.serverCommand(
         BSONDocument { $0.append("ping", int32: 1) }, operation: "ping")
     }
   }
