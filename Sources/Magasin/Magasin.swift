@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Logging
+import Metrics
 
 /// The executable: one binary for every role and every tool.
 @main
@@ -20,6 +21,7 @@ struct Magasin: AsyncParsableCommand {
       handler.logLevel = logLevel
       return handler
     }
+    MetricsSystem.bootstrap(PrometheusRegistry.shared)
     signal(SIGPIPE, SIG_IGN)
     do {
       var command = try parseAsRoot(nil)

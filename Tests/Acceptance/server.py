@@ -4,6 +4,7 @@ import ctypes
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -17,6 +18,7 @@ from client import Client, poll
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS_MAX = 60
+TROUBLE = re.compile(r"warning|error|fatal|crash|assert|signal", re.IGNORECASE)
 
 
 def find_mongod():
@@ -113,9 +115,9 @@ class Child:
             raise AssertionError(f"{self.name} did not end within {within} s\n{self.tail()}")
 
     def tail(self, lines=8):
-        """The last lines of its log that are worth a look."""
+        """The last lines of its log that tell of trouble."""
         text = Path(self.log).read_text(errors="replace").splitlines()
-        shown = [line for line in text if " info " not in line][-lines:]
+        shown = [line for line in text if TROUBLE.search(line)][-lines:]
         return "\n".join(f"    [{self.name}] {line[:400]}" for line in shown)
 
     def check_running(self):

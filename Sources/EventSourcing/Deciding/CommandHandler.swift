@@ -30,6 +30,18 @@ public final class CommandHandler<D: Decider>: Sendable {
     var pending: AppendTicket?
   }
 
+  private struct Cache {
+    var entries: RecencyCache<StreamName, Entry>
+    /// Streams that are being read; true when one was forgotten meanwhile, so that what was read may
+    /// be older than what has been confirmed since.
+    var loading: [StreamName: (readers: Int, isStale: Bool)] = [:]
+
+    subscript(stream: StreamName) -> Entry? {
+      mutating get { entries[stream] }
+      set { entries[stream] = newValue }
+    }
+  }
+
   private struct Attempt {
     enum Result {
       case missing([String])
@@ -44,13 +56,13 @@ public final class CommandHandler<D: Decider>: Sendable {
 
   private let log: any EventLog
   private let maximumAttempts: Int
-  private let cache: Mutex<RecencyCache<StreamName, Entry>>
+  private let cache: Mutex<Cache>
 
   /// - Parameter cachedStreamsMax: streams whose state is kept in memory.
   public init(log: any EventLog, maximumAttempts: Int = 50, cachedStreamsMax: Int = 50_000) {
     self.log = log
     self.maximumAttempts = maximumAttempts
-    self.cache = Mutex(RecencyCache(capacity: cachedStreamsMax))
+    self.cache = Mutex(Cache(entries: RecencyCache(capacity: cachedStreamsMax)))
   }
 
   /// Does one command on one aggregate.
@@ -128,7 +140,14 @@ public final class CommandHandler<D: Decider>: Sendable {
         try await load(id)
         continue
       }
-      guard let pending = entry.pending else { return (entry.state, entry.version) }
+      guard let pending = entry.pending else {
+        // "There is none" is kept for nobody: another process may have begun the stream since.
+        if entry.version == .none, try await log.version(of: D.stream(id)) > .none {
+          forget([id])
+          continue
+        }
+        return (entry.state, entry.version)
+      }
       if await pending.outcome().isFirst { return (entry.state, entry.version) }
       forget([id])
     }
@@ -136,7 +155,13 @@ public final class CommandHandler<D: Decider>: Sendable {
 
   /// Drops the cached state, so that the next decision reads the stream again.
   public func forget(_ ids: [String]) {
-    cache.withLock { cache in for id in ids { cache[D.stream(id)] = nil } }
+    cache.withLock { cache in
+      for id in ids {
+        let stream = D.stream(id)
+        cache[stream] = nil
+        cache.loading[stream]?.isStale = true
+      }
+    }
   }
 
   private static func check(_ commit: RecordedCommit, against context: CommitContext) throws {
@@ -222,13 +247,25 @@ public final class CommandHandler<D: Decider>: Sendable {
 
   private func load(_ id: String) async throws {
     let stream = D.stream(id)
-    let events = try await log.stream(stream)
-    var state = D.initial
-    for event in events { D.evolve(&state, try D.decode(event)) }
-    let version = events.last?.version ?? .none
-    cache.withLock { cache in
-      if let present = cache[stream], present.version >= version { return }
-      cache[stream] = Entry(state: state, version: version, pending: nil)
+    cache.withLock { $0.loading[stream, default: (0, false)].readers += 1 }
+    let loaded: Result<Entry, any Error>
+    do {
+      let events = try await log.stream(stream)
+      var state = D.initial
+      for event in events { D.evolve(&state, try D.decode(event)) }
+      loaded = .success(
+        Entry(state: state, version: events.last?.version ?? Version.none, pending: nil))
+    } catch {
+      loaded = .failure(error)
+    }
+    try cache.withLock { cache in
+      let isStale = cache.loading[stream]?.isStale ?? false
+      cache.loading[stream]?.readers -= 1
+      if cache.loading[stream]?.readers == 0 { cache.loading[stream] = nil }
+      let entry = try loaded.get()
+      if isStale { return }
+      if let present = cache[stream], present.version >= entry.version { return }
+      cache[stream] = entry
     }
   }
 }

@@ -64,7 +64,8 @@ extension OrderFulfilment {
   /// Stock is also moved by hand on behalf of an order: only the answers to the saga's own
   /// commands count. They are one commit over all products, and its first event speaks for it.
   static func concerns(_ event: Recorded, _ order: OrderID) -> Bool {
-    switch event.type {
+    guard isOfTheShop(event) else { return false }
+    return switch event.type {
     case "OrderInitiated":
       event.data["saga"] == "orchestrated"
     case "StockReserved", "StockUnavailable":
@@ -80,6 +81,17 @@ extension OrderFulfilment {
       true
     default:
       false
+    }
+  }
+
+  /// Anybody may append events named like the shop's to streams of their own.
+  private static func isOfTheShop(_ event: Recorded) -> Bool {
+    switch event.stream.category {
+    case Orders.category: event.type.hasPrefix("Order")
+    case Inventory.category: event.type.hasPrefix("Stock")
+    case Payments.category: event.type.hasPrefix("Payment")
+    case Notifications.category: event.type.hasPrefix("Notification")
+    default: false
     }
   }
 
