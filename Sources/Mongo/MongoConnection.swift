@@ -276,16 +276,11 @@ public actor MongoConnection {
 struct CursorHandle: ~Copyable {
   let cursor: OpaquePointer
   let operation: String
-  init(cursor: OpaquePointer, operation: String) {
-    self.cursor = cursor
-    self.operation = operation
-  }
   deinit { mongoc_cursor_destroy(cursor) }
 }
 
 struct ChangeStreamHandle: ~Copyable {
   let stream: OpaquePointer
-  init(stream: OpaquePointer) { self.stream = stream }
   deinit { mongoc_change_stream_destroy(stream) }
 }
 

@@ -95,7 +95,7 @@ public struct CommandID: Sendable, Hashable, CustomStringConvertible {
 
 extension UUID {
   public init(bytes: some Sequence<UInt8>) {
-    var value = UUID_NULL
+    var value = noUUID
     withUnsafeMutableBytes(of: &value) { buffer in
       for (index, byte) in bytes.prefix(16).enumerated() { buffer[index] = byte }
     }
@@ -108,7 +108,7 @@ extension UUID {
     let milliseconds = UInt64(bitPattern: time.millisecondsSinceEpoch)
     let high = milliseconds << 16 | 0x7000 | random.next() & 0x0FFF
     let low = random.next() & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000
-    var value = UUID_NULL
+    var value = noUUID
     withUnsafeMutableBytes(of: &value) { buffer in
       buffer.storeBytes(of: high.bigEndian, toByteOffset: 0, as: UInt64.self)
       buffer.storeBytes(of: low.bigEndian, toByteOffset: 8, as: UInt64.self)
@@ -120,4 +120,4 @@ extension UUID {
   public var text: String { uuidString.lowercased() }
 }
 
-private let UUID_NULL: uuid_t = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+private let noUUID: uuid_t = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
