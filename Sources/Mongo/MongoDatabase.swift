@@ -24,7 +24,7 @@ public final class MongoDatabase: Sendable {
   ///   - connectionsMax: connections, and so threads, at most.
   ///   - waitMax: how long a caller waits for a free one before it is told that nothing was sent.
   public init(
-    _ uri: MongoURI, connectionsMax: Int = 16, waitMax: Duration = .milliseconds(1000)
+    _ uri: MongoURI, connectionsMax: Int = 32, waitMax: Duration = .milliseconds(1000)
   ) throws {
     self.uri = uri
     self.pool = try ClientPool(uri)

@@ -176,9 +176,10 @@ class Stack:
 
     def tails(self):
         """The last lines of every log; of mongod's, which says much, only when it has ended."""
-        return "\n".join(
+        told = [
             child.tail() for child in self.children
-            if child.name != "mongod" or not child.is_running)
+            if child.name != "mongod" or not child.is_running]
+        return "\n".join(text for text in told if text)
 
     def close(self):
         self.client.close()

@@ -51,7 +51,7 @@ class World:
         return self.shared("parts", PartsStack, "--payment-deadline", PAYMENT_DEADLINE)
 
     def tails(self):
-        return "\n".join(stack.tails() for stack in self.stacks)
+        return "\n".join(text for text in (stack.tails() for stack in self.stacks) if text)
 
     def __enter__(self):
         return self

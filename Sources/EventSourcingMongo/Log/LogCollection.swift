@@ -46,6 +46,16 @@ enum LogCollection {
     BSONDocument { $0.append("command_id", uuid: id.uuid) }
   }
 
+  static func ofCommands(_ ids: [CommandID]) -> BSONDocument {
+    BSONDocument { writer in
+      writer.appendDocument("command_id") {
+        $0.appendArray("$in") { array in
+          for id in ids { array.append { $0.append($1, uuid: id.uuid) } }
+        }
+      }
+    }
+  }
+
   /// Commits with events of a stream, of versions `range` or of all.
   static func ofStream(_ stream: StreamName, versions: ClosedRange<Int64>? = nil) -> BSONDocument {
     BSONDocument { writer in
@@ -92,12 +102,20 @@ extension MongoConnection {
     return newest.first?.heads[stream] ?? .none
   }
 
-  func commit(of command: CommandID, linearizable: Bool = false) throws -> RecordedCommit? {
+  func commit(of command: CommandID) throws -> RecordedCommit? {
     try find(
       LogCollection.ofCommand(command), in: LogCollection.name,
-      options: LogCollection.options(limit: 1, linearizable: linearizable),
+      options: LogCollection.options(limit: 1),
       decode: CommitDocument.decode
     ).first
+  }
+
+  /// The commits of those commands that are done.
+  func commits(of commands: [CommandID], linearizable: Bool) throws -> [RecordedCommit] {
+    guard !commands.isEmpty else { return [] }
+    return try find(
+      LogCollection.ofCommands(commands), in: LogCollection.name,
+      options: LogCollection.options(linearizable: linearizable), decode: CommitDocument.decode)
   }
 
   func lastCommit() throws -> CommitOutline? {

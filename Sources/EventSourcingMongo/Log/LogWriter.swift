@@ -113,9 +113,9 @@ actor LogWriter {
       }
     }
     let rest = taken.isEmpty ? [] : try await send(taken, from: before)
-    for (submission, conflict) in refused where try await !answerIfDone(submission) {
-      submission.ticket.settle(.failure(conflict))
-    }
+    // Whatever took the version is held by a majority, so this very command is too if it was that.
+    _ = try await answerThoseDone(refused.map(\.submission), linearizable: false)
+    for (submission, conflict) in refused { submission.ticket.settle(.failure(conflict)) }
     return rest + waiting
   }
 
@@ -192,11 +192,19 @@ actor LogWriter {
         cause: MongoError(
           domain: .server, code: first.code, operation: "append", message: first.message))
     }
+    // The commands were done before, or an earlier attempt of this very batch had got through.
+    // After a restart most of a batch was: look for all of them at once.
+    var rest = refused.map(\.submission)
+    if first.keyPattern != ["_id"] {
+      let count = rest.count
+      rest = try await answerThoseDone(rest, linearizable: false)
+      if rest.count < count { return rest }
+      // The first one met a key that a majority does not have yet.
+      if try await answerThoseDone([rest[0]], linearizable: true).isEmpty {
+        return Array(rest.dropFirst())
+      }
+    }
     try await catchUp()
-    let rest = refused.map(\.submission)
-    // The command was done before, or an earlier attempt of this very batch had got through.
-    let isPosition = first.keyPattern == ["_id"]
-    if !isPosition, try await answerIfDone(rest[0]) { return Array(rest.dropFirst()) }
     return rest
   }
 
@@ -209,19 +217,31 @@ actor LogWriter {
     onAppend(last.document.commit.header.lastPosition)
   }
 
-  /// Settles a submission whose command id is in the log already: durably, which a linearizable
-  /// read confirms.
-  private func answerIfDone(_ submission: Submission) async throws -> Bool {
+  /// Settles the submissions whose command ids are in the log already; answers the others. What a
+  /// majority has is durable. A linearizable read, which waits for a write to a majority and takes
+  /// 100 ms on an idle server, also sees what it does not have yet.
+  private func answerThoseDone(
+    _ submissions: [Submission], linearizable: Bool
+  ) async throws -> [Submission] {
+    guard !submissions.isEmpty else { return [] }
+    let found = try await connection.commits(
+      of: submissions.map(\.commit.context.commandID), linearizable: linearizable)
+    let done = Dictionary(
+      found.map { ($0.header.context.commandID, $0) }, uniquingKeysWith: { first, _ in first })
+    return submissions.filter { submission in
+      guard let earlier = done[submission.commit.context.commandID] else { return true }
+      answer(submission, with: earlier)
+      return false
+    }
+  }
+
+  private func answer(_ submission: Submission, with earlier: RecordedCommit) {
     let context = submission.commit.context
-    guard
-      let earlier = try await connection.commit(of: context.commandID, linearizable: true)
-    else { return false }
     if let old = earlier.header.context.fingerprint, let new = context.fingerprint, old != new {
       submission.ticket.settle(.failure(CommandIDReused(commandID: context.commandID)))
     } else {
       submission.ticket.settle(.success(Appended(commit: earlier, isRepeated: true)))
     }
-    return true
   }
 
   private func knowHead() async throws {
@@ -232,8 +252,12 @@ actor LogWriter {
   /// Reads what other processes have written since.
   private func catchUp() async throws {
     guard let end = head?.end else { return }
-    let tail = try await connection.outlines(
-      after: end.position, limit: Self.tailMax, linearizable: true)
+    var tail = try await connection.outlines(
+      after: end.position, limit: Self.tailMax, linearizable: false)
+    if tail.isEmpty {
+      tail = try await connection.outlines(
+        after: end.position, limit: Self.tailMax, linearizable: true)
+    }
     if tail.count == Self.tailMax {
       head = nil
       return

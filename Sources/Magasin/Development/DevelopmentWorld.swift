@@ -77,7 +77,7 @@ final class DevelopmentWorld {
       ], folder: folder)
     children.append(child)
     let deadline = ContinuousClock.now + .seconds(30)
-    while LoopbackPort.isFree(chosen) {
+    while !LoopbackPort.isListening(chosen) {
       guard child.isRunning, .now < deadline else {
         let log = folder.appending(path: "payments.log").path()
         throw CommandFailure(

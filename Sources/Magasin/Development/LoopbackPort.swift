@@ -5,6 +5,14 @@ import NIOPosix
 enum LoopbackPort {
   static func isFree(_ port: Int) -> Bool { bound(port) != nil }
 
+  /// Asks by connecting: trying to bind would be in the way of the one who is about to listen.
+  static func isListening(_ port: Int) -> Bool {
+    let channel = try? ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+      .connect(host: "127.0.0.1", port: port).wait()
+    defer { try? channel?.close().wait() }
+    return channel != nil
+  }
+
   /// `preferred` when nobody listens there, else one that the system gives.
   static func free(preferring preferred: Int) throws -> Int {
     guard let port = bound(preferred) ?? bound(0) else {

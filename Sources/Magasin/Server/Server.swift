@@ -42,7 +42,7 @@ struct Server {
     }
     let group = ServiceGroup(
       configuration: ServiceGroupConfiguration(
-        services: services(log, onListening: onListening).map {
+        services: try services(log, onListening: onListening).map {
           .init(
             service: $0, successTerminationBehavior: .gracefullyShutdownGroup,
             failureTerminationBehavior: .cancelGroup)
@@ -59,9 +59,11 @@ struct Server {
 
   private func services(
     _ log: MongoLog, onListening: @escaping @Sendable () async -> Void
-  ) -> [any Service] {
+  ) throws -> [any Service] {
     let roles = configuration.roles
     let store = MongoReadModels(database)
+    // Queries have connections of their own: workers that catch up must not keep readers waiting.
+    let queryStore = MongoReadModels(try MongoDatabase(database.uri))
     let board = ProjectionBoard()
     let shop = Shop(
       log: log, paymentDeadlineSeconds: configuration.paymentDeadlineSeconds)
@@ -89,7 +91,7 @@ struct Server {
       MagasinAPI.Services(
         log: log, servesEventStore: !roles.isDisjoint(with: [.commands, .queries]),
         shop: roles.contains(.commands) ? shop : nil,
-        reader: roles.contains(.queries) ? ReadModelReader(store: store, board: board) : nil,
+        reader: roles.contains(.queries) ? ReadModelReader(store: queryStore, board: board) : nil,
         projections: roles.contains(.projections) ? rebuilds : nil,
         readiness: {
           await Readiness(board: board, monitor: monitor, roles: roles).report()
