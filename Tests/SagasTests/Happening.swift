@@ -83,9 +83,19 @@ struct Happening: Sendable, Hashable, CustomStringConvertible {
     OutgoingCommand(effectID: "an effect", name: name, payload: [:])
   }
 
+  /// Where the shop writes events of a type.
+  private static func category(of type: String) -> String {
+    let categories = [
+      ("Order", "orders"), ("Stock", "inventory"), ("Payment", "payments"),
+      ("Notification", "notifications"), ("Saga", "sagas"),
+    ]
+    return categories.first { type.hasPrefix($0.0) }?.1 ?? "some"
+  }
+
   static func recorded(
     _ type: String, _ data: Fields, at position: Int64, index: Int = 0,
-    commandID: CommandID = .random()
+    commandID: CommandID = .random(),
+    category: String? = nil
   ) -> Recorded {
     let context = CommitContext(
       commandID: commandID, timestamp: Timestamp(millisecondsSinceEpoch: 1_767_225_600_000),
@@ -95,7 +105,8 @@ struct Happening: Sendable, Hashable, CustomStringConvertible {
     return Recorded(
       header: header, index: index,
       eventID: Recorded.eventID(command: context.commandID, index: index),
-      stream: StreamName(category: "some", id: "stream"), version: Version(1), type: type,
+      stream: StreamName(category: category ?? Self.category(of: type), id: "stream"),
+      version: Version(1), type: type,
       schema: 1, data: data)
   }
 }

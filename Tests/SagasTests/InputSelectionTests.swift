@@ -57,6 +57,17 @@ struct InputSelectionTests {
     #expect(sagaID("PaymentProcessed") != nil)
   }
 
+  @Test("events named like the shop's in other streams concern no saga")
+  func forged() {
+    let data: Fields = ["order_id": .string(Self.order.text), "saga": "orchestrated"]
+    for type in ["OrderInitiated", "OrderCancellationRequested", "PaymentProcessed"] {
+      for category in ["forgeries", "inventory", "sagas"] {
+        let event = Happening.recorded(type, data, at: 3, category: category)
+        #expect(OrderFulfilment.sagaID(for: event) == nil)
+      }
+    }
+  }
+
   @Test("events without an order, and the saga's own, concern no saga")
   func others() {
     let restocked = Happening.recorded("StockRestocked", ["product_id": 1], at: 3)

@@ -28,16 +28,39 @@ public final class CommandHandler<D: Decider>: Sendable {
     var version: Version
     /// The last queued append that the state contains; nil when all of it is durable.
     var pending: AppendTicket?
+    /// An earlier state that is durable, to start from when the later one turns out to be wrong.
+    var durable: (state: D.State, version: Version)
+    /// The stream has to be read on from `durable`.
+    var isDoubtful = false
+
+    init(state: D.State, version: Version) {
+      self.state = state
+      self.version = version
+      durable = (state, version)
+    }
+
+    /// Takes note that everything in it is durable, once it is.
+    mutating func settle() {
+      guard pending?.settled?.isFirst == true else { return }
+      pending = nil
+      durable = (state, version)
+    }
   }
 
   private struct Cache {
     var entries: RecencyCache<StreamName, Entry>
-    /// Streams that are being read; true when one was forgotten meanwhile, so that what was read may
-    /// be older than what has been confirmed since.
-    var loading: [StreamName: (readers: Int, isStale: Bool)] = [:]
+    /// Streams that are being read, each by one reader for all who need it.
+    var loading: [StreamName: Task<Void, any Error>] = [:]
+    /// Streams that were doubted while they were being read: what was read may be too old.
+    var doubted: Set<StreamName> = []
 
+    /// Nil when the stream has to be read first.
     subscript(stream: StreamName) -> Entry? {
-      mutating get { entries[stream] }
+      mutating get {
+        guard var entry = entries[stream], !entry.isDoubtful else { return nil }
+        entry.settle()
+        return entry
+      }
       set { entries[stream] = newValue }
     }
   }
@@ -114,7 +137,7 @@ public final class CommandHandler<D: Decider>: Sendable {
 
       case .nothing, .refused:
         // Built on appends that may still fail, or on a state that another process has moved on.
-        guard await isConfirmed(attempt) else {
+        guard try await isConfirmed(attempt) else {
           guard attempts < maximumAttempts else {
             throw AppendFailure.notDone("the aggregate is too busy")
           }
@@ -153,13 +176,16 @@ public final class CommandHandler<D: Decider>: Sendable {
     }
   }
 
-  /// Drops the cached state, so that the next decision reads the stream again.
+  /// Doubts the cached states, so that the next decision reads their streams on first.
   public func forget(_ ids: [String]) {
     cache.withLock { cache in
       for id in ids {
         let stream = D.stream(id)
-        cache[stream] = nil
-        cache.loading[stream]?.isStale = true
+        if cache.loading[stream] != nil { cache.doubted.insert(stream) }
+        guard var entry = cache.entries[stream] else { continue }
+        entry.settle()
+        entry.isDoubtful = true
+        cache.entries[stream] = entry
       }
     }
   }
@@ -182,16 +208,13 @@ public final class CommandHandler<D: Decider>: Sendable {
         if let entry = cache[D.stream(id)] {
           entries[id] = entry
         } else if expected[id] == .noStream {
-          entries[id] = Entry(state: D.initial, version: .none, pending: nil)
+          entries[id] = Entry(state: D.initial, version: .none)
         } else {
           missing.append(id)
         }
       }
       guard missing.isEmpty else { return Attempt(result: .missing(missing)) }
 
-      for (id, entry) in entries {
-        if entry.pending?.settled?.isFirst == true { entries[id]?.pending = nil }
-      }
       let pending = entries.values.compactMap { $0.pending }
       let versions = entries.mapValues { $0.version }
 
@@ -233,39 +256,60 @@ public final class CommandHandler<D: Decider>: Sendable {
     }
   }
 
-  private func isConfirmed(_ attempt: Attempt) async -> Bool {
+  /// Whether a decision that wrote nothing was made on the truth: what it was built on is durable,
+  /// and what the streams hold beyond it was appended by this process afterwards.
+  private func isConfirmed(_ attempt: Attempt) async throws -> Bool {
     for ticket in attempt.waitsFor {
       guard await ticket.outcome().isFirst else { return false }
     }
     for (id, version) in attempt.versions {
-      guard let actual = try? await log.version(of: D.stream(id)), actual <= version else {
+      let stream = D.stream(id)
+      let actual = try await log.version(of: stream)
+      guard actual > version else { continue }
+      guard let entry = cache.withLock({ $0[stream] }), actual <= entry.version else {
         return false
       }
+      if let pending = entry.pending, await !pending.outcome().isFirst { return false }
     }
     return true
   }
 
+  /// Reads a stream, or what is new of it, into the cache; one reader for all who need it.
   private func load(_ id: String) async throws {
     let stream = D.stream(id)
-    cache.withLock { $0.loading[stream, default: (0, false)].readers += 1 }
-    let loaded: Result<Entry, any Error>
-    do {
-      let events = try await log.stream(stream)
-      var state = D.initial
-      for event in events { D.evolve(&state, try D.decode(event)) }
-      loaded = .success(
-        Entry(state: state, version: events.last?.version ?? Version.none, pending: nil))
-    } catch {
-      loaded = .failure(error)
+    let task = cache.withLock { cache in
+      if let task = cache.loading[stream] { return task }
+      cache.doubted.remove(stream)
+      let known = cache.entries[stream]?.durable
+      let task = Task { try await self.read(stream, from: known) }
+      cache.loading[stream] = task
+      return task
     }
-    try cache.withLock { cache in
-      let isStale = cache.loading[stream]?.isStale ?? false
-      cache.loading[stream]?.readers -= 1
-      if cache.loading[stream]?.readers == 0 { cache.loading[stream] = nil }
-      let entry = try loaded.get()
-      if isStale { return }
-      if let present = cache[stream], present.version >= entry.version { return }
-      cache[stream] = entry
+    try await task.value
+  }
+
+  private func read(
+    _ stream: StreamName, from known: (state: D.State, version: Version)?
+  ) async throws {
+    defer { cache.withLock { $0.loading[stream] = nil } }
+    var state = known?.state ?? D.initial
+    var version = known?.version ?? Version.none
+    for event in try await log.stream(stream, from: version + 1) {
+      D.evolve(&state, try D.decode(event))
+      version = event.version
+    }
+    let entry = Entry(state: state, version: version)
+    cache.withLock { cache in
+      if cache.doubted.remove(stream) != nil {
+        // Durable all the same: the next reader goes on from here.
+        var doubtful = entry
+        doubtful.isDoubtful = true
+        cache.entries[stream] = doubtful
+      } else if let present = cache[stream], present.version >= version {
+        return
+      } else {
+        cache.entries[stream] = entry
+      }
     }
   }
 }
