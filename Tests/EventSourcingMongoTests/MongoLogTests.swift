@@ -33,7 +33,10 @@ struct MongoLogTests {
   func racingWriters() async throws {
     let uri = try await TestMongod.shared.uri()
     var logs: [MongoLog] = []
-    for _ in 0..<3 { logs.append(try await MongoLog.open(MongoDatabase(uri), logger: logger)) }
+    for _ in 0..<3 {
+      logs.append(
+        try await MongoLog.open(MongoDatabase(uri, waitMax: .seconds(20)), logger: logger))
+    }
     try await withThrowingTaskGroup(of: Void.self) { group in
       for (writer, log) in logs.enumerated() {
         for task in 0..<10 {
@@ -56,8 +59,8 @@ struct MongoLogTests {
   @Test("a version that another process has moved on is a conflict")
   func exactAcrossProcesses() async throws {
     let uri = try await TestMongod.shared.uri()
-    let one = try await MongoLog.open(MongoDatabase(uri), logger: logger)
-    let two = try await MongoLog.open(MongoDatabase(uri), logger: logger)
+    let one = try await MongoLog.open(MongoDatabase(uri, waitMax: .seconds(20)), logger: logger)
+    let two = try await MongoLog.open(MongoDatabase(uri, waitMax: .seconds(20)), logger: logger)
     let price = StreamName(category: "things", id: "price")
     try await one.append(commit(["price"]))
     try await two.append(commit(["price"]))

@@ -16,7 +16,8 @@ public actor TestMongod {
 
   /// A database of its own on the running server.
   public func database(_ connectionsMax: Int = 16) async throws -> MongoDatabase {
-    try MongoDatabase(try await uri(), connectionsMax: connectionsMax)
+    try MongoDatabase(
+      try await uri(), connectionsMax: connectionsMax, waitMax: .seconds(20))
   }
 
   /// The address of a new database on the running server, started when needed.

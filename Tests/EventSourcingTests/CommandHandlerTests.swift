@@ -1,0 +1,340 @@
+import EventSourcing
+import Foundation
+import Testing
+
+struct CounterMoved: Event, Equatable {
+  var amount: Int64
+
+  init(amount: Int64) { self.amount = amount }
+
+  var type: String { "CounterMoved" }
+  var data: Fields { Fields([("amount", .integer(amount))]) }
+
+  init(type: String, schema: Int, data: Fields) throws {
+    guard type == "CounterMoved" else { throw UnknownEvent(type: type, schema: schema) }
+    self.init(amount: try data.integer("amount"))
+  }
+}
+
+enum CounterCommand: Sendable {
+  /// Not idempotent: twice is twice.
+  case add(Int64)
+  /// Idempotent: nothing happens when the total is reached.
+  case reach(Int64)
+}
+
+enum CounterRejection: Error, Equatable {
+  case outOfRange
+}
+
+/// A number from 0 to 1000.
+enum Counter: Decider {
+  typealias State = Int64
+  typealias Command = CounterCommand
+  typealias Event = CounterMoved
+  typealias Rejection = CounterRejection
+
+  static let category = "counters"
+  static var initial: Int64 { 0 }
+
+  static func decide(
+    _ command: CounterCommand, _ state: Int64
+  ) throws(CounterRejection) -> [CounterMoved] {
+    switch command {
+    case .add(let amount):
+      guard (0...1000).contains(state + amount) else { throw CounterRejection.outOfRange }
+      return [CounterMoved(amount: amount)]
+    case .reach(let total):
+      return total > state ? [CounterMoved(amount: total - state)] : []
+    }
+  }
+
+  static func evolve(_ state: inout Int64, _ event: CounterMoved) { state += event.amount }
+}
+
+private func context(
+  _ command: CommandID = .random(), fingerprint: String? = nil
+) -> CommitContext {
+  CommitContext(
+    commandID: command, fingerprint: fingerprint, timestamp: .now, serviceName: "test")
+}
+
+/// What another process would have appended.
+private func appendBehind(_ log: InMemoryLog, _ amount: Int64, to id: String) async throws {
+  try await log.append(
+    ProposedCommit(
+      context: context(),
+      events: [ProposedEvent(CounterMoved(amount: amount), in: Counter.stream(id))]))
+}
+
+@Suite("The command handler")
+struct CommandHandlerTests {
+  private let log = InMemoryLog()
+  private let handler: CommandHandler<Counter>
+
+  init() { handler = CommandHandler(log: log) }
+
+  private func total(_ id: String) async throws -> Int64 {
+    let events = try await log.stream(Counter.stream(id))
+    return Counter.state(after: try events.map(Counter.decode))
+  }
+
+  @Test("a command's events land in its stream with its context")
+  func lands() async throws {
+    let command = context(fingerprint: "x")
+    let outcome = try await handler.handle(.add(3), on: "a", context: command)
+    #expect(!outcome.isRepeated)
+    #expect(outcome.position == Position(1))
+    let events = try await log.stream(Counter.stream("a"))
+    #expect(events.map(\.header.context) == [command])
+    let state = try await handler.state(of: "a")
+    #expect(state.state == 3)
+    #expect(state.version == Version(1))
+  }
+
+  @Test("a rejection leaves no event")
+  func rejection() async throws {
+    await #expect(throws: CounterRejection.outOfRange) {
+      try await handler.handle(.add(1001), on: "a", context: context())
+    }
+    let head = try await log.head()
+    #expect(head == .start)
+  }
+
+  @Test("a command that is done already leaves no event")
+  func nothingToDo() async throws {
+    try await handler.handle(.reach(5), on: "a", context: context())
+    let outcome = try await handler.handle(.reach(4), on: "a", context: context())
+    #expect(outcome.commit == nil)
+    #expect(outcome.position == nil)
+    #expect(!outcome.isRepeated)
+    let head = try await log.head()
+    #expect(head == Position(1))
+  }
+
+  @Test("a hundred concurrent commands on one stream all land, in one order")
+  func concurrentCommands() async throws {
+    let handler = handler
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for amount in 1...100 {
+        group.addTask {
+          _ = try await handler.handle(
+            .add(amount.isMultiple(of: 2) ? 1 : 2), on: "a", context: context())
+        }
+      }
+      try await group.waitForAll()
+    }
+    let events = try await log.stream(Counter.stream("a"))
+    #expect(events.map(\.version.rawValue) == Array(1...100))
+    #expect(Set(events.map(\.commandID)).count == 100)
+    let folded = try await total("a")
+    #expect(folded == 150)
+    let state = try await handler.state(of: "a").state
+    #expect(state == 150)
+  }
+
+  @Test("concurrent commands never break a rule of the decider")
+  func concurrentLimit() async throws {
+    let handler = handler
+    let accepted = try await withThrowingTaskGroup(of: Bool.self) { group in
+      for _ in 0..<50 {
+        group.addTask {
+          do {
+            _ = try await handler.handle(.add(100), on: "a", context: context())
+            return true
+          } catch CounterRejection.outOfRange {
+            return false
+          }
+        }
+      }
+      return try await group.reduce(into: 0) { $0 += $1 ? 1 : 0 }
+    }
+    #expect(accepted == 10)
+    let folded = try await total("a")
+    #expect(folded == 1000)
+  }
+
+  @Test("two handlers on one log, as in two processes, lose no command")
+  func twoHandlers() async throws {
+    let log = log
+    let handlers = [
+      CommandHandler<Counter>(log: log, maximumAttempts: 1000),
+      CommandHandler<Counter>(log: log, maximumAttempts: 1000),
+    ]
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for handler in handlers {
+        group.addTask {
+          for _ in 0..<50 {
+            _ = try await handler.handle(.add(1), on: "a", context: context())
+          }
+        }
+      }
+      try await group.waitForAll()
+    }
+    let folded = try await total("a")
+    #expect(folded == 100)
+  }
+
+  @Test("the same command id twice answers the first commit, marked as repeated")
+  func sameCommand() async throws {
+    let command = CommandID.random()
+    let first = try await handler.handle(.add(2), on: "a", context: context(command))
+    try await handler.handle(.add(5), on: "a", context: context())
+    let second = try await handler.handle(.add(2), on: "a", context: context(command))
+    #expect(!first.isRepeated)
+    #expect(second.isRepeated)
+    #expect(second.position == first.position)
+    #expect(second.events.map(\.eventID) == first.events.map(\.eventID))
+  }
+
+  @Test("a repeated command that is not idempotent does not double the state")
+  func repeatedCommandCountsOnce() async throws {
+    let command = CommandID.random()
+    for _ in 0..<3 { try await handler.handle(.add(2), on: "a", context: context(command)) }
+    let afterRepetition = try await handler.state(of: "a").state
+    #expect(afterRepetition == 2)
+    try await handler.handle(.add(1), on: "a", context: context())
+    let state = try await handler.state(of: "a").state
+    #expect(state == 3)
+    let folded = try await total("a")
+    #expect(folded == 3)
+  }
+
+  @Test("repetitions at the same time as other commands count once")
+  func concurrentRepetitions() async throws {
+    let handler = handler
+    let command = CommandID.random()
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for _ in 0..<20 {
+        group.addTask { _ = try await handler.handle(.add(1), on: "a", context: context()) }
+        group.addTask {
+          _ = try await handler.handle(.add(100), on: "a", context: context(command))
+        }
+      }
+      try await group.waitForAll()
+    }
+    let folded = try await total("a")
+    #expect(folded == 120)
+    let state = try await handler.state(of: "a").state
+    #expect(state == 120)
+  }
+
+  @Test("a repetition is answered though it would now be refused, or have nothing to do")
+  func repeatedThoughRefused() async throws {
+    let add = CommandID.random()
+    let reach = CommandID.random()
+    try await handler.handle(.add(600), on: "a", context: context(add))
+    try await handler.handle(.reach(700), on: "a", context: context(reach))
+    let refusedNow = try await handler.handle(.add(600), on: "a", context: context(add))
+    #expect(refusedNow.isRepeated)
+    #expect(refusedNow.position == Position(1))
+    let doneNow = try await handler.handle(.reach(700), on: "a", context: context(reach))
+    #expect(doneNow.isRepeated)
+    #expect(doneNow.position == Position(2))
+  }
+
+  @Test("the same command id with another payload is refused")
+  func otherPayload() async throws {
+    let command = CommandID.random()
+    try await handler.handle(.add(1), on: "a", context: context(command, fingerprint: "x"))
+    for other in [CounterCommand.add(2), .reach(0), .add(5000)] {
+      await #expect(throws: CommandIDReused.self) {
+        try await handler.handle(other, on: "a", context: context(command, fingerprint: "y"))
+      }
+    }
+    let folded = try await total("a")
+    #expect(folded == 1)
+  }
+
+  @Test("a decision on a stale state is made again")
+  func staleState() async throws {
+    try await handler.handle(.add(1), on: "a", context: context())
+    try await appendBehind(log, 5, to: "a")
+    let outcome = try await handler.handle(.reach(10), on: "a", context: context())
+    let events = try outcome.events.map(Counter.decode)
+    #expect(events == [CounterMoved(amount: 4)])
+    let folded = try await total("a")
+    #expect(folded == 10)
+  }
+
+  @Test("a refusal on a stale state is not answered")
+  func staleRefusal() async throws {
+    try await handler.handle(.add(1), on: "a", context: context())
+    try await appendBehind(log, 5, to: "a")
+    try await handler.handle(.add(-3), on: "a", context: context())
+    let folded = try await total("a")
+    #expect(folded == 3)
+  }
+
+  @Test("nothing to do on a stale state is looked at again")
+  func staleNothing() async throws {
+    try await handler.handle(.add(9), on: "a", context: context())
+    try await appendBehind(log, -5, to: "a")
+    let outcome = try await handler.handle(.reach(9), on: "a", context: context())
+    #expect(outcome.events.count == 1)
+    let folded = try await total("a")
+    #expect(folded == 9)
+  }
+
+  @Test(
+    "an explicit version that is not the stream's throws a conflict",
+    arguments: [
+      ExpectedVersion.noStream, .exactly(.none), .exactly(Version(2)), .exactly(Version(7)),
+    ])
+  func explicitMismatch(_ expected: ExpectedVersion) async throws {
+    try await handler.handle(.add(1), on: "a", context: context())
+    let conflict = await #expect(throws: AppendConflict.self) {
+      try await handler.handle(.add(1), on: "a", context: context(), expected: expected)
+    }
+    #expect(conflict?.stream == Counter.stream("a"))
+    #expect(conflict?.actual == Version(1))
+    let head = try await log.head()
+    #expect(head == Position(1))
+  }
+
+  @Test("an explicit version that another process has reached is accepted")
+  func explicitMatchBeyondCache() async throws {
+    try await handler.handle(.add(1), on: "a", context: context(), expected: .noStream)
+    try await appendBehind(log, 1, to: "a")
+    try await handler.handle(
+      .add(1), on: "a", context: context(), expected: .exactly(Version(2)))
+    let folded = try await total("a")
+    #expect(folded == 3)
+  }
+
+  @Test("a stream that was only read and has moved on is a conflict that is not tried again")
+  func staleRead() async throws {
+    try await appendBehind(log, 1, to: "price")
+    let price = Counter.stream("price")
+    let conflict = await #expect(throws: AppendConflict.self) {
+      try await handler.handle(
+        .add(1), on: "a", context: context(), reads: [price: .noStream])
+    }
+    #expect(conflict?.stream == price)
+    let version = try await log.version(of: Counter.stream("a"))
+    #expect(version == .none)
+  }
+
+  @Test("a decision over two aggregates lands whole or not at all")
+  func twoAggregates() async throws {
+    try await handler.handle(.add(10), on: "a", context: context())
+    let handler = handler
+    @Sendable func move(_ amount: Int64) async throws -> CommandHandler<Counter>.Outcome {
+      try await handler.transact(on: ["a", "b"], context: context()) { states in
+        let taken = try Counter.decide(.add(-amount), states["a"] ?? 0)
+        let given = try Counter.decide(.add(amount), states["b"] ?? 0)
+        return [(id: "a", events: taken), (id: "b", events: given)]
+      }
+    }
+    let outcome = try await move(4)
+    #expect(outcome.events.map(\.stream.id) == ["a", "b"])
+    await #expect(throws: CounterRejection.outOfRange) { _ = try await move(7) }
+    await withDiscardingTaskGroup { group in
+      for _ in 0..<10 { group.addTask { _ = try? await move(1) } }
+    }
+    let left = try await total("a")
+    let right = try await total("b")
+    #expect(left == 0)
+    #expect(right == 10)
+  }
+}
