@@ -84,13 +84,12 @@ public enum ReadModelConformance {
   // MARK: Writing
 
   private static func roundTrip(_ store: any ReadModelStore) async throws {
-    let written = row(
-      "r1", at: 7,
-      [
-        "text": "caf\u{E9} \u{1F600} \"quoted\"", "integer": .integer(.max), "negative": -5,
-        "decimal": .decimal(FixedDecimal(unscaled: -19_990, scale: 2)), "bool": true, "null": nil,
-        "array": [1, "two", [3]], "object": ["nested": ["deep": 1]], "empty": [:], "none": [],
-      ])
+    let fields: Fields = [
+      "text": "caf\u{E9} \u{1F600} \"quoted\"", "integer": .integer(.max), "negative": -5,
+      "decimal": .decimal(FixedDecimal(unscaled: -19_990, scale: 2)), "bool": true, "null": nil,
+      "array": [1, "two", [3]], "object": ["nested": ["deep": 1]], "empty": [:], "none": [],
+    ]
+    let written = row("r1", at: 7, fields)
     let collection = try await collection(store, [written])
     try await requireRow(written, store, in: collection)
     let stored = try await store.load(["r1"], from: collection)["r1"]
@@ -167,13 +166,14 @@ public enum ReadModelConformance {
   // MARK: Finding
 
   /// 23 rows in four groups, with ties in `rank`; ids are not in the order of the groups.
-  private static let population: [StoredRow] = (0..<23).map { index in
-    row(
-      "r\(index < 10 ? "0" : "")\(index)", at: Int64(index + 1),
-      [
-        "group": .string("g\(index % 4)"), "rank": .integer(Int64(index * 7 % 5)),
-        "open": .bool(index.isMultiple(of: 2)),
-      ])
+  private static let population: [StoredRow] = (0..<23).map(ReadModelConformance.member)
+
+  private static func member(_ index: Int) -> StoredRow {
+    let fields: Fields = [
+      "group": .string("g\(index % 4)"), "rank": .integer(Int64(index * 7 % 5)),
+      "open": .bool(index.isMultiple(of: 2)),
+    ]
+    return row(index < 10 ? "r0\(index)" : "r\(index)", at: Int64(index) + 1, fields)
   }
 
   private static let rankIndexes = [
@@ -195,7 +195,8 @@ public enum ReadModelConformance {
       ReadModelQuery(equals: ["open": true]), in: collection)
     try require(bool.count == 12, "by a boolean: \(bool.count)")
     try require(
-      bool == population.filter { $0.fields["open"] == true }, "found rows are not as written")
+      bool == population.filter { $0.fields["open"] == .bool(true) },
+      "found rows are not as written")
     for equals: Fields in [["group": "g9"], ["absent": "g1"], ["rank": "0"], ["group": ["$ne": 1]]]
     {
       let none = try await ids(ReadModelQuery(equals: equals), store, in: collection)

@@ -2,7 +2,7 @@ import EventSourcing
 import Foundation
 import Testing
 
-struct CounterMoved: Event, Equatable {
+struct CounterMoved: EventSourcing.Event, Equatable {
   var amount: Int64
 
   init(amount: Int64) { self.amount = amount }
@@ -98,7 +98,7 @@ struct CommandHandlerTests {
       try await handler.handle(.add(1001), on: "a", context: context())
     }
     let head = try await log.head()
-    #expect(head == .start)
+    #expect(head == Position.start)
   }
 
   @Test("a command that is done already leaves no event")
@@ -125,7 +125,7 @@ struct CommandHandlerTests {
       try await group.waitForAll()
     }
     let events = try await log.stream(Counter.stream("a"))
-    #expect(events.map(\.version.rawValue) == Array(1...100))
+    #expect(events.map(\.version.rawValue) == [Int64](1...100))
     #expect(Set(events.map(\.commandID)).count == 100)
     let folded = try await total("a")
     #expect(folded == 150)
@@ -312,7 +312,7 @@ struct CommandHandlerTests {
     }
     #expect(conflict?.stream == price)
     let version = try await log.version(of: Counter.stream("a"))
-    #expect(version == .none)
+    #expect(version == Version.none)
   }
 
   @Test("a decision over two aggregates lands whole or not at all")

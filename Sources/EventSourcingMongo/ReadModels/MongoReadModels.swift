@@ -71,7 +71,17 @@ public final class MongoReadModels: ReadModelStore {
 
   /// Absolute values guarded by the position. Where the stored row is as new or newer the filter
   /// matches nothing and the upsert meets the row's own id: a duplicate key, which means "done".
+  /// It may also mean that another writer has just made an older row, so those are sent once more,
+  /// without the upsert.
   public func write(_ rows: [StoredRow], to collection: String) async throws {
+    let met = try await replace(rows, in: collection, upsert: true)
+    if !met.isEmpty { _ = try await replace(met, in: collection, upsert: false) }
+  }
+
+  /// Answers the rows that met a duplicate key.
+  private func replace(
+    _ rows: [StoredRow], in collection: String, upsert: Bool
+  ) async throws -> [StoredRow] {
     let writes = rows.map { row in
       MongoConnection.Write.replace(
         filter: BSONDocument { writer in
@@ -82,7 +92,7 @@ public final class MongoReadModels: ReadModelStore {
           writer.append("_id", row.id)
           writer.append("position", row.position)
           writer.append(row.fields)
-        }, upsert: true)
+        }, upsert: upsert)
     }
     let reply = try await database.withConnection { try $0.write(writes, to: collection) }
     if let failure = reply.failure { throw failure }
@@ -92,6 +102,7 @@ public final class MongoReadModels: ReadModelStore {
         domain: .server, code: error.code, operation: "write rows of \(collection)",
         message: error.message)
     }
+    return reply.writeErrors.map { rows[$0.index] }
   }
 
   public func find(_ query: ReadModelQuery, in collection: String) async throws -> [StoredRow] {
