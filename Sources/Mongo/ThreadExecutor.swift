@@ -2,26 +2,48 @@ import Dispatch
 import Foundation
 import Synchronization
 
-/// A serial executor with a thread of its own: what may block runs here, never on Swift's
-/// cooperative pool. The thread ends when the executor is gone.
-final class ThreadExecutor: SerialExecutor {
+/// A serial executor with a thread of its own: what may block, or must not wait for a turn among
+/// others, runs here and never on Swift's cooperative pool. The thread ends when the executor is
+/// gone.
+package final class ThreadExecutor: SerialExecutor {
+  private enum Work {
+    case job(UnownedJob, UnownedSerialExecutor)
+    case call(@Sendable () -> Void)
+  }
+
   private final class Queue: Sendable {
     struct State {
-      var jobs: [(job: UnownedJob, executor: UnownedSerialExecutor)] = []
+      var work: [Work] = []
       var isStopped = false
+      var thread: pthread_t?
     }
 
     let state = Mutex(State())
     let wake = DispatchSemaphore(value: 0)
 
+    func add(_ work: Work) {
+      let isFirst = state.withLock { state in
+        state.work.append(work)
+        return state.work.count == 1
+      }
+      if isFirst { wake.signal() }
+    }
+
     func run() {
+      state.withLock { $0.thread = pthread_self() }
       while true {
         wake.wait()
-        let (jobs, isStopped) = state.withLock { state in
-          defer { state.jobs.removeAll(keepingCapacity: true) }
-          return (state.jobs, state.isStopped)
+        let (work, isStopped) = state.withLock { state in
+          let work = state.work
+          state.work = []
+          return (work, state.isStopped)
         }
-        for (job, executor) in jobs { job.runSynchronously(on: executor) }
+        for one in work {
+          switch one {
+          case .job(let job, let executor): job.runSynchronously(on: executor)
+          case .call(let call): call()
+          }
+        }
         if isStopped { return }
       }
     }
@@ -29,7 +51,7 @@ final class ThreadExecutor: SerialExecutor {
 
   private let queue = Queue()
 
-  init(name: String) {
+  package init(name: String) {
     let queue = queue
     let thread = Thread { queue.run() }
     thread.name = name
@@ -42,13 +64,19 @@ final class ThreadExecutor: SerialExecutor {
     queue.wake.signal()
   }
 
-  func enqueue(_ job: consuming ExecutorJob) {
-    let job = UnownedJob(job)
-    queue.state.withLock { $0.jobs.append((job, asUnownedSerialExecutor())) }
-    queue.wake.signal()
+  package func enqueue(_ job: consuming ExecutorJob) {
+    queue.add(.job(UnownedJob(job), asUnownedSerialExecutor()))
   }
 
-  func asUnownedSerialExecutor() -> UnownedSerialExecutor {
+  /// Runs `body` on the thread, in turn with the jobs: for who is in no task.
+  package func call(_ body: @escaping @Sendable () -> Void) { queue.add(.call(body)) }
+
+  package func checkIsolated() {
+    precondition(
+      queue.state.withLock(\.thread) == pthread_self(), "not on the executor's own thread")
+  }
+
+  package func asUnownedSerialExecutor() -> UnownedSerialExecutor {
     UnownedSerialExecutor(ordinary: self)
   }
 }

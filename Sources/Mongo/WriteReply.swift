@@ -58,6 +58,11 @@ public struct WriteReply: Sendable {
     if let error, writeErrors.isEmpty, writeConcernError == nil { failure = error }
   }
 
+  /// Whether everything was written as durably as asked.
+  public var isClean: Bool {
+    failure == nil && writeErrors.isEmpty && writeConcernError == nil
+  }
+
   /// Throws the first thing that went wrong, if any.
   public func check(operation: String) throws {
     if let failure { throw failure }

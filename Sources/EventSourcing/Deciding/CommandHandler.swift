@@ -6,6 +6,9 @@ import Synchronization
 /// has queued, not only on what is durable. Nothing is answered before it is durable, a refusal
 /// is answered only on a state that was confirmed, and when an append fails, what was built on
 /// it is decided again.
+///
+/// Inlinable, so that each decider gets code of its own: unspecialised, half of the time of a
+/// decision goes into looking its types up.
 public final class CommandHandler<D: Decider>: Sendable {
   /// What a command did.
   public struct Outcome: Sendable {
@@ -13,6 +16,12 @@ public final class CommandHandler<D: Decider>: Sendable {
     public var commit: RecordedCommit?
     /// True when an earlier command of the same id did it.
     public var isRepeated: Bool
+
+    @inlinable
+    init(commit: RecordedCommit?, isRepeated: Bool) {
+      self.commit = commit
+      self.isRepeated = isRepeated
+    }
 
     public var events: [Recorded] { commit?.events ?? [] }
     public var position: Position? { commit?.header.lastPosition }
@@ -23,82 +32,53 @@ public final class CommandHandler<D: Decider>: Sendable {
   /// The events that a decision writes, by aggregate id, in order.
   public typealias Decisions = [(id: String, events: [D.Event])]
 
-  private struct Entry {
-    var state: D.State
-    var version: Version
-    /// The last queued append that the state contains; nil when all of it is durable.
-    var pending: AppendTicket?
-    /// An earlier state that is durable, to start from when the later one turns out to be wrong.
-    var durable: (state: D.State, version: Version)
-    /// The stream has to be read on from `durable`.
-    var isDoubtful = false
-
-    init(state: D.State, version: Version) {
-      self.state = state
-      self.version = version
-      durable = (state, version)
-    }
-
-    /// Takes note that everything in it is durable, once it is.
-    mutating func settle() {
-      guard pending?.settled?.isFirst == true else { return }
-      pending = nil
-      durable = (state, version)
-    }
-  }
-
-  private struct Cache {
-    var entries: RecencyCache<StreamName, Entry>
-    /// Streams that are being read, each by one reader for all who need it.
-    var loading: [StreamName: Task<Void, any Error>] = [:]
-    /// Streams that were doubted while they were being read: what was read may be too old.
-    var doubted: Set<StreamName> = []
-
-    /// Nil when the stream has to be read first.
-    subscript(stream: StreamName) -> Entry? {
-      mutating get {
-        guard var entry = entries[stream], !entry.isDoubtful else { return nil }
-        entry.settle()
-        return entry
-      }
-      set { entries[stream] = newValue }
-    }
-  }
-
-  private struct Attempt {
+  @usableFromInline
+  struct Attempt {
+    @usableFromInline
     enum Result {
       case missing([String])
       case queued(AppendTicket)
       case nothing
       case refused(any Error)
     }
-    var result: Result
-    var waitsFor: [AppendTicket] = []
-    var versions: [String: Version] = [:]
+
+    @usableFromInline var result: Result
+    @usableFromInline var waitsFor: [AppendTicket] = []
+    @usableFromInline var versions: [(id: String, version: Version)] = []
+
+    @inlinable
+    init(
+      _ result: Result, waitsFor: [AppendTicket] = [],
+      versions: [(id: String, version: Version)] = []
+    ) {
+      self.result = result
+      self.waitsFor = waitsFor
+      self.versions = versions
+    }
   }
 
-  private let log: any EventLog
-  private let maximumAttempts: Int
-  private let cache: Mutex<Cache>
+  @usableFromInline let log: any EventLog
+  @usableFromInline let maximumAttempts: Int
+  @usableFromInline let cache: Mutex<DecidedStates<D>>
 
-  /// - Parameter cachedStreamsMax: streams whose state is kept in memory.
-  public init(log: any EventLog, maximumAttempts: Int = 50, cachedStreamsMax: Int = 50_000) {
+  /// - Parameter cachedStreamsMax: streams whose state is kept in memory, about.
+  public init(log: any EventLog, maximumAttempts: Int = 50, cachedStreamsMax: Int = 20_000) {
     self.log = log
     self.maximumAttempts = maximumAttempts
-    self.cache = Mutex(Cache(entries: RecencyCache(capacity: cachedStreamsMax)))
+    self.cache = Mutex(DecidedStates(capacity: cachedStreamsMax / 2))
   }
 
   /// Does one command on one aggregate.
   /// - Throws: the decider's rejection, ``AppendConflict`` after too many lost races,
   ///   ``CommandIDReused``, ``AppendFailure``.
   @discardableResult
+  @inlinable
   public func handle(
     _ command: D.Command, on id: String, context: CommitContext,
     expected: ExpectedVersion = .any, reads: [StreamName: ExpectedVersion] = [:]
   ) async throws -> Outcome {
-    try await transact(on: [id], context: context, expected: [id: expected], reads: reads) {
-      states in
-      [(id: id, events: try D.decide(command, states[id] ?? D.initial))]
+    try await carryOut(on: [id], context: context, reads: reads) {
+      attempt(command, on: id, context: context, expected: expected, reads: reads)
     }
   }
 
@@ -108,16 +88,26 @@ public final class CommandHandler<D: Decider>: Sendable {
   /// versions (a mismatch throws ``AppendConflict`` and is not tried again); `reads` are streams
   /// of other aggregates that the decision was built on.
   @discardableResult
+  @inlinable
   public func transact(
     on ids: [String], context: CommitContext, expected: [String: ExpectedVersion] = [:],
     reads: [StreamName: ExpectedVersion] = [:],
     decide: @Sendable (States) throws -> Decisions
   ) async throws -> Outcome {
+    try await carryOut(on: ids, context: context, reads: reads) {
+      attempt(on: ids, context: context, expected: expected, reads: reads, decide: decide)
+    }
+  }
+
+  @inlinable
+  func carryOut(
+    on ids: [String], context: CommitContext, reads: [StreamName: ExpectedVersion],
+    _ attemptOnce: () -> Attempt
+  ) async throws -> Outcome {
     var attempts = 0
     while true {
       attempts += 1
-      let attempt = attemptOnce(
-        on: ids, context: context, expected: expected, reads: reads, decide: decide)
+      let attempt = attemptOnce()
       switch attempt.result {
       case .missing(let missing):
         attempts -= 1
@@ -145,7 +135,7 @@ public final class CommandHandler<D: Decider>: Sendable {
           continue
         }
         if let earlier = try await log.commit(of: context.commandID) {
-          try Self.check(earlier, against: context)
+          try earlier.check(against: context)
           return Outcome(commit: earlier, isRepeated: true)
         }
         if case .refused(let rejection) = attempt.result { throw rejection }
@@ -156,6 +146,7 @@ public final class CommandHandler<D: Decider>: Sendable {
 
   /// The state and version of an aggregate: at least what this process wrote and had confirmed
   /// before the call. Name the version in `reads` of the decision that uses it.
+  @inlinable
   public func state(of id: String) async throws -> (state: D.State, version: Version) {
     while true {
       let entry = cache.withLock { $0[D.stream(id)] }
@@ -177,60 +168,83 @@ public final class CommandHandler<D: Decider>: Sendable {
   }
 
   /// Doubts the cached states, so that the next decision reads their streams on first.
+  @inlinable
   public func forget(_ ids: [String]) {
     cache.withLock { cache in
-      for id in ids {
-        let stream = D.stream(id)
-        if cache.loading[stream] != nil { cache.doubted.insert(stream) }
-        guard var entry = cache.entries[stream] else { continue }
-        entry.settle()
-        entry.isDoubtful = true
-        cache.entries[stream] = entry
+      for id in ids { cache.doubt(D.stream(id)) }
+    }
+  }
+
+  /// One decision on one aggregate, under the lock: the order of decisions is that of the queue.
+  @inlinable
+  func attempt(
+    _ command: D.Command, on id: String, context: CommitContext, expected: ExpectedVersion,
+    reads: [StreamName: ExpectedVersion]
+  ) -> Attempt {
+    let stream = D.stream(id)
+    return cache.withLock { cache in
+      guard var entry = cache.entry(of: stream, expected: expected) else {
+        return Attempt(.missing([id]))
       }
+      let events: [D.Event]
+      do {
+        guard expected.accepts(entry.version) else {
+          throw AppendConflict(stream: stream, expected: expected, actual: entry.version)
+        }
+        events = try D.decide(command, entry.state)
+      } catch {
+        return Attempt(
+          .refused(error), waitsFor: entry.waitsFor, versions: [(id, entry.version)])
+      }
+      guard !events.isEmpty else {
+        return Attempt(.nothing, waitsFor: entry.waitsFor, versions: [(id, entry.version)])
+      }
+      var expectations = reads
+      expectations[stream] = entry.version == .none ? .noStream : .exactly(entry.version)
+      let ticket = log.enqueue(
+        ProposedCommit(
+          context: context, events: events.map { ProposedEvent($0, in: stream) },
+          expectations: expectations, builtOn: entry.waitsFor))
+      entry.append(events, ticket)
+      cache[stream] = entry
+      return Attempt(.queued(ticket))
     }
   }
 
-  private static func check(_ commit: RecordedCommit, against context: CommitContext) throws {
-    if let old = commit.header.context.fingerprint, let new = context.fingerprint, old != new {
-      throw CommandIDReused(commandID: context.commandID)
-    }
-  }
-
-  /// One decision under the lock: the order of decisions is the order of the queue.
-  private func attemptOnce(
+  /// One decision on several aggregates, under the lock.
+  @inlinable
+  func attempt(
     on ids: [String], context: CommitContext, expected: [String: ExpectedVersion],
     reads: [StreamName: ExpectedVersion], decide: (States) throws -> Decisions
   ) -> Attempt {
     cache.withLock { cache in
-      var entries: [String: Entry] = [:]
+      var entries: [String: DecidedState<D>] = [:]
       var missing: [String] = []
       for id in ids {
-        if let entry = cache[D.stream(id)] {
+        if let entry = cache.entry(of: D.stream(id), expected: expected[id] ?? .any) {
           entries[id] = entry
-        } else if expected[id] == .noStream {
-          entries[id] = Entry(state: D.initial, version: .none)
         } else {
           missing.append(id)
         }
       }
-      guard missing.isEmpty else { return Attempt(result: .missing(missing)) }
+      guard missing.isEmpty else { return Attempt(.missing(missing)) }
 
-      let pending = entries.values.compactMap { $0.pending }
-      let versions = entries.mapValues { $0.version }
-
-      for (id, demand) in expected where !demand.accepts(versions[id] ?? .none) {
-        let conflict = AppendConflict(
-          stream: D.stream(id), expected: demand, actual: versions[id])
-        return Attempt(result: .refused(conflict), waitsFor: pending, versions: versions)
-      }
+      let pending = entries.values.flatMap(\.waitsFor)
+      let versions = entries.map { (id: $0.key, version: $0.value.version) }
       let decisions: Decisions
       do {
+        for (id, demand) in expected {
+          let actual = entries[id]?.version ?? .none
+          guard demand.accepts(actual) else {
+            throw AppendConflict(stream: D.stream(id), expected: demand, actual: actual)
+          }
+        }
         decisions = try decide(entries.mapValues { $0.state })
       } catch {
-        return Attempt(result: .refused(error), waitsFor: pending, versions: versions)
+        return Attempt(.refused(error), waitsFor: pending, versions: versions)
       }
       guard decisions.contains(where: { !$0.events.isEmpty }) else {
-        return Attempt(result: .nothing, waitsFor: pending, versions: versions)
+        return Attempt(.nothing, waitsFor: pending, versions: versions)
       }
 
       var expectations = reads
@@ -246,19 +260,18 @@ public final class CommandHandler<D: Decider>: Sendable {
           expectations: expectations, builtOn: pending))
       for decision in decisions where !decision.events.isEmpty {
         guard var entry = entries[decision.id] else { continue }
-        for event in decision.events { D.evolve(&entry.state, event) }
-        entry.version = entry.version + decision.events.count
-        entry.pending = ticket
+        entry.append(decision.events, ticket)
         entries[decision.id] = entry
         cache[D.stream(decision.id)] = entry
       }
-      return Attempt(result: .queued(ticket))
+      return Attempt(.queued(ticket))
     }
   }
 
   /// Whether a decision that wrote nothing was made on the truth: what it was built on is durable,
   /// and what the streams hold beyond it was appended by this process afterwards.
-  private func isConfirmed(_ attempt: Attempt) async throws -> Bool {
+  @inlinable
+  func isConfirmed(_ attempt: Attempt) async throws -> Bool {
     for ticket in attempt.waitsFor {
       guard await ticket.outcome().isFirst else { return false }
     }
@@ -275,41 +288,39 @@ public final class CommandHandler<D: Decider>: Sendable {
   }
 
   /// Reads a stream, or what is new of it, into the cache; one reader for all who need it.
-  private func load(_ id: String) async throws {
+  @inlinable
+  func load(_ id: String) async throws {
     let stream = D.stream(id)
     let task = cache.withLock { cache in
-      if let task = cache.loading[stream] { return task }
-      cache.doubted.remove(stream)
-      let known = cache.entries[stream]?.durable
-      let task = Task { try await self.read(stream, from: known) }
-      cache.loading[stream] = task
-      return task
+      cache.reading(of: stream) { known in
+        Task { try await self.read(stream, from: known) }
+      }
     }
     try await task.value
   }
 
-  private func read(
+  @inlinable
+  func read(
     _ stream: StreamName, from known: (state: D.State, version: Version)?
   ) async throws {
-    defer { cache.withLock { $0.loading[stream] = nil } }
+    defer { cache.withLock { $0.endReading(of: stream) } }
     var state = known?.state ?? D.initial
     var version = known?.version ?? Version.none
     for event in try await log.stream(stream, from: version + 1) {
       D.evolve(&state, try D.decode(event))
       version = event.version
     }
-    let entry = Entry(state: state, version: version)
-    cache.withLock { cache in
-      if cache.doubted.remove(stream) != nil {
-        // Durable all the same: the next reader goes on from here.
-        var doubtful = entry
-        doubtful.isDoubtful = true
-        cache.entries[stream] = doubtful
-      } else if let present = cache[stream], present.version >= version {
-        return
-      } else {
-        cache.entries[stream] = entry
-      }
+    let entry = DecidedState<D>(state: state, version: version)
+    cache.withLock { $0.take(entry, of: stream) }
+  }
+}
+
+extension RecordedCommit {
+  /// - Throws: ``CommandIDReused`` when the command that wrote it had another payload.
+  @usableFromInline
+  func check(against context: CommitContext) throws {
+    if let old = header.context.fingerprint, let new = context.fingerprint, old != new {
+      throw CommandIDReused(commandID: context.commandID)
     }
   }
 }

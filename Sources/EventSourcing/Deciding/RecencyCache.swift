@@ -1,21 +1,23 @@
 /// A bounded cache of two generations: when the young one is full it becomes the old one, and what
 /// was not used since is dropped. At most twice `capacity` entries; no list to maintain.
-package struct RecencyCache<Key: Hashable, Value> {
-  private let capacity: Int
-  private var young: [Key: Value] = [:]
-  private var old: [Key: Value] = [:]
+@usableFromInline
+package struct RecencyCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
+  @usableFromInline let capacity: Int
+  @usableFromInline var young: [Key: Value] = [:]
+  @usableFromInline var old: [Key: Value] = [:]
 
+  @inlinable
   package init(capacity: Int) { self.capacity = capacity }
 
-  package subscript(key: Key) -> Value? {
+  @inlinable package subscript(key: Key) -> Value? {
     mutating get {
       if let value = young[key] { return value }
-      guard let value = old.removeValue(forKey: key) else { return nil }
+      guard !old.isEmpty, let value = old.removeValue(forKey: key) else { return nil }
       insert(value, for: key)
       return value
     }
     set {
-      old[key] = nil
+      if !old.isEmpty { old[key] = nil }
       if let newValue {
         insert(newValue, for: key)
       } else {
@@ -24,10 +26,11 @@ package struct RecencyCache<Key: Hashable, Value> {
     }
   }
 
-  private mutating func insert(_ value: Value, for key: Key) {
+  @inlinable
+  mutating func insert(_ value: Value, for key: Key) {
     if young.count >= capacity, young[key] == nil {
       old = young
-      young = [:]
+      young = Dictionary(minimumCapacity: capacity)
     }
     young[key] = value
   }

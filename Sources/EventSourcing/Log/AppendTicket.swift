@@ -7,47 +7,69 @@ import Synchronization
 public final class AppendTicket: Sendable {
   public typealias Outcome = Result<Appended, any Error>
 
-  private enum State {
-    case queued([CheckedContinuation<Outcome, Never>])
+  /// How far the append has come.
+  package enum Standing {
+    case queued
+    /// Numbered by the log and on its way; `series` is the log's own mark for what stands or falls
+    /// together.
+    case numbered(series: Int)
     case settled(Outcome)
   }
 
-  private let state = Mutex(State.queued([]))
+  private struct State {
+    var standing = Standing.queued
+    var firstWaiter: UnsafeContinuation<Outcome, Never>?
+    var furtherWaiters: [UnsafeContinuation<Outcome, Never>] = []
+  }
+
+  private let state = Mutex(State())
 
   public init() {}
 
+  package var standing: Standing { state.withLock { $0.standing } }
+
   /// Nil while the append is queued or in flight.
   public var settled: Outcome? {
-    state.withLock { if case .settled(let outcome) = $0 { outcome } else { nil } }
+    if case .settled(let outcome) = standing { outcome } else { nil }
   }
 
   /// Waits until the append is durable or has failed.
   public func outcome() async -> Outcome {
-    if let settled { return settled }
-    return await withCheckedContinuation { continuation in
+    // Unsafe only in that it does not check what `settle` keeps: each waiter is resumed once.
+    await withUnsafeContinuation { waiter in
       let settled: Outcome? = state.withLock { state in
-        switch state {
-        case .settled(let outcome): return outcome
-        case .queued(var waiting):
-          waiting.append(continuation)
-          state = .queued(waiting)
-          return nil
+        if case .settled(let outcome) = state.standing { return outcome }
+        if state.firstWaiter == nil {
+          state.firstWaiter = waiter
+        } else {
+          state.furtherWaiters.append(waiter)
         }
+        return nil
       }
-      if let settled { continuation.resume(returning: settled) }
+      if let settled { waiter.resume(returning: settled) }
     }
   }
 
   public func value() async throws -> Appended { try await outcome().get() }
 
+  /// Called by the log when the append gets its number, again when it gets another one.
+  package func number(inSeries series: Int) {
+    state.withLock { state in
+      if case .settled = state.standing { return }
+      state.standing = .numbered(series: series)
+    }
+  }
+
   /// Called once, by the log.
   public func settle(_ outcome: Outcome) {
-    let waiting: [CheckedContinuation<Outcome, Never>] = state.withLock { state in
-      guard case .queued(let waiting) = state else { return [] }
-      state = .settled(outcome)
+    let waiting: State? = state.withLock { state in
+      if case .settled = state.standing { return nil }
+      let waiting = state
+      state = State(standing: .settled(outcome))
       return waiting
     }
-    for continuation in waiting { continuation.resume(returning: outcome) }
+    waiting?.firstWaiter?.resume(returning: outcome)
+    for waiter in waiting?.furtherWaiters ?? [] { waiter.resume(returning: outcome) }
   }
 }
 

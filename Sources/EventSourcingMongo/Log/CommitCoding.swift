@@ -7,6 +7,8 @@ import Mongo
 struct CommitDocument: Sendable {
   /// The hash that the first commit is chained to.
   static let noHash = [UInt8](repeating: 0, count: 32)
+  /// The largest commit, in bytes as it is stored.
+  static let bytesMax = 4 << 20
 
   /// `hash`: 0x05, "hash", NUL, int32 length, subtype, 32 bytes.
   private static let hashElementLength = 1 + 5 + 4 + 1 + 32

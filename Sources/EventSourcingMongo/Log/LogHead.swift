@@ -28,8 +28,6 @@ struct LogHead {
     streams[stream] = version
   }
 
-  mutating func forget(_ stream: StreamName) { streams[stream] = nil }
-
   mutating func apply(_ document: CommitDocument) {
     for event in document.commit.events { streams[event.stream] = event.version }
     end = End(position: document.commit.header.lastPosition, hash: document.hash)
@@ -51,5 +49,81 @@ struct LogHead {
       for event in document.commit.events { streams[event.stream] = nil }
     }
     self.end = end
+  }
+}
+
+extension LogHead {
+  enum Verdict {
+    case take
+    /// A stream that it names has not been met yet.
+    case lookUp
+    /// Built on an append that is neither settled nor numbered before it.
+    case wait
+    case refuse(AppendConflict)
+  }
+
+  /// Whether a commit may be numbered next. `series` marks what is numbered and not settled yet.
+  mutating func judge(_ commit: ProposedCommit, series: Int) -> Verdict {
+    for ticket in commit.builtOn {
+      switch ticket.standing {
+      case .numbered(series): continue
+      case .settled(let outcome) where outcome.isFirst: continue
+      case .queued, .numbered: return .wait
+      case .settled:
+        return .refuse(
+          AppendConflict(stream: commit.events[0].stream, expected: .any, actual: nil))
+      }
+    }
+    for (stream, expected) in commit.expectations {
+      guard let actual = version(of: stream) else {
+        if commit.isNew(stream, expected) { continue }
+        return .lookUp
+      }
+      if !expected.accepts(actual) {
+        return .refuse(AppendConflict(stream: stream, expected: expected, actual: actual))
+      }
+    }
+    for event in commit.events
+    where commit.expectations[event.stream] == nil && version(of: event.stream) == nil {
+      return .lookUp
+    }
+    return .take
+  }
+
+  /// The streams of a commit whose heads have to be looked up before it can be judged.
+  mutating func collectUnknown(_ commit: ProposedCommit, into unknown: inout Set<StreamName>) {
+    for (stream, expected) in commit.expectations
+    where version(of: stream) == nil && !commit.isNew(stream, expected) {
+      unknown.insert(stream)
+    }
+    for event in commit.events
+    where commit.expectations[event.stream] == nil && version(of: event.stream) == nil {
+      unknown.insert(event.stream)
+    }
+  }
+
+  /// Gives a commit its positions, versions and hash.
+  mutating func number(_ commit: ProposedCommit) -> Result<CommitDocument, AppendFailure> {
+    var versions: [StreamName: Version] = [:]
+    for event in commit.events where versions[event.stream] == nil {
+      versions[event.stream] = version(of: event.stream) ?? Version.none
+    }
+    let recorded = RecordedCommit(commit, at: end.position + 1, versions: &versions)
+    let document = CommitDocument(recorded, chainedTo: end.hash)
+    guard document.document.isValid else {
+      return .failure(.invalid("a field name holds a NUL character"))
+    }
+    guard document.document.bytes.count <= CommitDocument.bytesMax else {
+      return .failure(.invalid("a commit holds at most \(CommitDocument.bytesMax) bytes"))
+    }
+    apply(document)
+    return .success(document)
+  }
+}
+
+extension ProposedCommit {
+  /// Whether the commit begins the stream: nobody needs to look, the unique index decides.
+  fileprivate func isNew(_ stream: StreamName, _ expected: ExpectedVersion) -> Bool {
+    expected == .noStream && events.contains { $0.stream == stream }
   }
 }

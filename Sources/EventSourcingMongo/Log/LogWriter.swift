@@ -1,293 +1,256 @@
 import EventSourcing
+import Foundation
 import Logging
 import Mongo
 
-/// The batching appender: takes what is queued, numbers and chains it, and sends it as one ordered
-/// insert. One batch is in flight; the next one fills meanwhile.
+/// The batching appender: takes what is queued, numbers and chains it, and sends it as ordered
+/// inserts. One batch is in flight; the next one is numbered, chained and encoded meanwhile, on
+/// the assumption that the one in flight gets through.
 ///
 /// Position order is commit order without a lease: `head + 1` is only written by one who saw the
 /// log end at `head`, and the unique `_id` lets one of several racing processes have it. Ordered
 /// inserts stop at the first error, so a batch never leaves a hole.
+///
+/// This file is the way of an append that meets nothing unusual. Whatever else happens (an error,
+/// a conflict, a command that was done before) waits until nothing is in flight and is then looked
+/// into step by step: `LogWriter+Settling.swift`.
 actor LogWriter {
-  struct Submission: Sendable {
-    var commit: ProposedCommit
-    var ticket: AppendTicket
+  /// Commits of one insert, at most.
+  static let batchCommitsMax = 1000
+  /// Events of one insert, at most.
+  private static let batchEventsMax = 4000
+  /// Bytes of one insert, about at most: well below MongoDB's limit of 48 MB a message.
+  private static let batchBytesMax = 16 << 20
+  /// Commits that are numbered before the writer looks whether a reply has come.
+  private static let sliceMax = 128
+  /// While a batch is in flight the writer is woken for no fewer arrivals.
+  private static let arrivalsMin = 16
+
+  /// Numbered commits that go together.
+  struct Batch {
+    /// Where the log ends before them.
+    var before: LogHead.End
+    var commits: [(submission: Submission, document: CommitDocument)] = []
+    var commands: Set<CommandID> = []
+    var events = 0
+    var bytes = 0
+
+    var isFull: Bool {
+      commits.count >= batchCommitsMax || events >= batchEventsMax || bytes >= batchBytesMax
+    }
+
+    mutating func append(_ submission: Submission, _ document: CommitDocument) {
+      commits.append((submission, document))
+      commands.insert(submission.commit.context.commandID)
+      events += submission.commit.events.count
+      bytes += document.document.bytes.count
+    }
   }
 
-  private enum Verdict {
-    case take
-    case refuse(AppendConflict)
-    /// Behind another submission of the same batch: to be looked at again after it.
-    case wait
+  private let executor = ThreadExecutor(name: "appender")
+  /// Tells this process from others.
+  let name = UUID().uuidString
+  nonisolated let queue: AppendQueue
+  let connection: MongoConnection
+  /// For looking things up while a batch is in flight.
+  let lookups: MongoConnection
+  let onAppend: @Sendable (Position) -> Void
+  let logger: Logger
+
+  var head: LogHead?
+  /// Marks what stands or falls together: raised whenever something numbered is taken back.
+  var series = 0
+  var turns = AppenderTurns()
+  private var backlog: ArraySlice<Submission> = []
+  private var next: Batch?
+  private var inFlight: Batch?
+  /// The first of the backlog needs more than a number.
+  private var isStalled = false
+  /// Stream heads are being looked up for the first of the backlog.
+  private var isLearning = false
+  /// The unusual is being looked into; nothing else moves.
+  private var isSettling = false
+  private var isYielding = false
+
+  nonisolated var unownedExecutor: UnownedSerialExecutor {
+    executor.asUnownedSerialExecutor()
   }
-
-  /// How long an unknown outcome is looked into before the caller is told so.
-  private static let settlingMax: Duration = .seconds(4)
-  /// A tail longer than this is not read: the cache is dropped instead.
-  private static let tailMax = 5000
-
-  private let connection: MongoConnection
-  private let onAppend: @Sendable (Position) -> Void
-  private let logger: Logger
-  private var head: LogHead?
 
   init(
-    connection: MongoConnection, logger: Logger, onAppend: @escaping @Sendable (Position) -> Void
+    connection: MongoConnection, lookups: MongoConnection, queue: AppendQueue, logger: Logger,
+    onAppend: @escaping @Sendable (Position) -> Void
   ) {
     self.connection = connection
+    self.lookups = lookups
+    self.queue = queue
     self.logger = logger
     self.onAppend = onAppend
   }
 
-  /// Works off a batch: every ticket is settled when it returns.
-  func process(_ batch: [Submission]) async {
-    var open = batch
-    var deadline: ContinuousClock.Instant?
-    var attempt = 0
-    while !open.isEmpty {
-      do {
-        open = try await advance(open)
-        deadline = nil
-        attempt = 0
-      } catch {
-        open.removeAll { $0.ticket.settled != nil }
-        head = nil
-        attempt += 1
-        guard deadline != nil || (error as? SendFailure)?.mayBeDone == true else {
-          logger.warning("appends failed", metadata: ["error": "\(error)"])
-          fail(open) { _ in .notDone("the database does not answer") }
-          return
-        }
-        let limit = deadline ?? .now + Self.settlingMax
-        deadline = limit
-        guard .now < limit else {
-          logger.error("the outcome of appends is unknown", metadata: ["error": "\(error)"])
-          fail(open) { .unknown($0) }
-          return
-        }
-        try? await Task.sleep(for: Backoff.standard.delay(attempt: attempt))
+  /// Tells the writer that something has arrived in the queue.
+  nonisolated func wake() {
+    executor.call { self.assumeIsolated { $0.advance() } }
+  }
+
+  /// Does whatever can be done now. Called after everything that happens.
+  private func advance() {
+    guard !isSettling else { return }
+    fill()
+    if inFlight == nil, !isYielding {
+      launch()
+      if inFlight == nil, isStalled {
+        settleStalled()
+        return
       }
     }
+    rest()
   }
 
-  private struct SendFailure: Error {
-    var mayBeDone: Bool
-    var cause: any Error
-  }
-
-  private func fail(_ submissions: [Submission], _ failure: (CommandID) -> AppendFailure) {
-    for submission in submissions {
-      submission.ticket.settle(.failure(failure(submission.commit.context.commandID)))
-    }
-  }
-
-  /// One round: check, number, send, settle what is clear. Answers what is still open.
-  private func advance(_ submissions: [Submission]) async throws -> [Submission] {
-    try await knowHead()
-    try await learnHeads(for: submissions)
-    guard let before = head?.end else { return submissions }
-    var taken: [(submission: Submission, document: CommitDocument)] = []
-    var waiting: [Submission] = []
-    var refused: [(submission: Submission, conflict: AppendConflict)] = []
-    var commands: Set<CommandID> = []
-    var inBatch: Set<ObjectIdentifier> = []
-    for submission in submissions {
-      switch judge(submission, commands: commands, inBatch: inBatch) {
+  /// Numbers what is queued, up to a full batch or a slice.
+  private func fill() {
+    var room = Self.sliceMax
+    while room > 0, !isStalled, !isLearning, next?.isFull != true {
+      if backlog.isEmpty { backlog = queue.take()[...] }
+      guard let submission = backlog.first else { return }
+      let id = submission.commit.context.commandID
+      guard let end = head?.end, inFlight?.commands.contains(id) != true,
+        next?.commands.contains(id) != true
+      else {
+        isStalled = true
+        return
+      }
+      switch head?.judge(submission.commit, series: series) {
       case .take:
-        guard let document = number(submission.commit) else {
-          submission.ticket.settle(
-            .failure(AppendFailure.invalid("a field name holds a NUL character")))
-          continue
+        guard case .success(let document) = head?.number(submission.commit) else {
+          isStalled = true
+          return
         }
-        taken.append((submission, document))
-        commands.insert(submission.commit.context.commandID)
-        inBatch.insert(ObjectIdentifier(submission.ticket))
-      case .wait: waiting.append(submission)
-      case .refuse(let conflict):
-        // What was taken may be the reason and may yet fail: only the log itself is a reason.
-        if taken.isEmpty {
-          refused.append((submission, conflict))
-        } else {
-          waiting.append(submission)
-        }
+        if next == nil { next = Batch(before: end) }
+        submission.ticket.number(inSeries: series)
+        next?.append(submission, document)
+        backlog.removeFirst()
+        room -= 1
+      case .lookUp: learn()
+      case .wait, .refuse, nil: isStalled = true
       }
     }
-    let rest = taken.isEmpty ? [] : try await send(taken, from: before)
-    // Whatever took the version is held by a majority, so this very command is too if it was that.
-    _ = try await answerThoseDone(refused.map(\.submission), linearizable: false)
-    for (submission, conflict) in refused { submission.ticket.settle(.failure(conflict)) }
-    return rest + waiting
   }
 
-  private func judge(
-    _ submission: Submission, commands: Set<CommandID>, inBatch: Set<ObjectIdentifier>
-  ) -> Verdict {
-    let commit = submission.commit
-    if commands.contains(commit.context.commandID) { return .wait }
-    for ticket in commit.builtOn where !inBatch.contains(ObjectIdentifier(ticket)) {
-      guard let outcome = ticket.settled else { return .wait }
-      guard outcome.isFirst else {
-        return .refuse(
-          AppendConflict(stream: commit.events[0].stream, expected: .any, actual: nil))
-      }
-    }
-    for (stream, expected) in commit.expectations {
-      // Unknown only for `noStream` of a written stream, which the unique index decides.
-      guard let actual = head?.version(of: stream) else { continue }
-      if !expected.accepts(actual) {
-        return .refuse(AppendConflict(stream: stream, expected: expected, actual: actual))
-      }
-    }
-    return .take
+  private func launch() {
+    guard let batch = next else { return }
+    next = nil
+    inFlight = batch
+    turns.begin()
+    Task { await send(batch) }
+    if turns.isTimeToListen { Task { await listen() } }
   }
 
-  /// Gives a commit its positions, versions and hash; nil when it cannot be encoded.
-  private func number(_ commit: ProposedCommit) -> CommitDocument? {
-    guard let end = head?.end else { return nil }
-    var versions: [StreamName: Version] = [:]
-    for event in commit.events where versions[event.stream] == nil {
-      versions[event.stream] = head?.version(of: event.stream) ?? Version.none
-    }
-    let recorded = RecordedCommit(commit, at: end.position + 1, versions: &versions)
-    let document = CommitDocument(recorded, chainedTo: end.hash)
-    guard document.document.isValid else { return nil }
-    head?.apply(document)
-    return document
-  }
-
-  /// Sends a batch and settles what the reply makes clear. Answers what has to be looked at again.
-  private func send(
-    _ batch: [(submission: Submission, document: CommitDocument)], from before: LogHead.End
-  ) async throws -> [Submission] {
-    let reply: WriteReply
+  private func send(_ batch: Batch) async {
+    let result: Result<WriteReply, any Error>
     do {
-      reply = try await connection.insertMany(
-        batch.map(\.document.document), into: LogCollection.name)
-    } catch let error as MongoError {
-      throw SendFailure(mayBeDone: error.isOutcomeUnknown, cause: error)
+      result = .success(try await insert(batch))
+    } catch {
+      result = .failure(error)
     }
-    if let failure = reply.failure {
-      throw SendFailure(mayBeDone: failure.isOutcomeUnknown, cause: failure)
-    }
-    if let concern = reply.writeConcernError {
-      throw SendFailure(mayBeDone: true, cause: concern)
-    }
-    guard let first = reply.writeErrors.first else {
-      settle(batch[...])
-      return []
-    }
-    // Everything before the first error is in, everything from it on is not.
-    let refused = batch[first.index...]
-    let end =
-      first.index == 0
-      ? before
-      : LogHead.End(
-        position: batch[first.index - 1].document.commit.header.lastPosition,
-        hash: batch[first.index - 1].document.hash)
-    head?.takeBack(refused.lazy.map(\.document), to: end)
-    settle(batch[..<first.index])
-    guard first.isDuplicateKey else {
-      throw SendFailure(
-        mayBeDone: MongoError.stateChangeCodes.contains(first.code),
-        cause: MongoError(
-          domain: .server, code: first.code, operation: "append", message: first.message))
-    }
-    // The commands were done before, or an earlier attempt of this very batch had got through.
-    // After a restart most of a batch was: look for all of them at once.
-    var rest = refused.map(\.submission)
-    if first.keyPattern != ["_id"] {
-      let count = rest.count
-      rest = try await answerThoseDone(rest, linearizable: false)
-      if rest.count < count { return rest }
-      // The first one met a key that a majority does not have yet.
-      if try await answerThoseDone([rest[0]], linearizable: true).isEmpty {
-        return Array(rest.dropFirst())
-      }
-    }
-    try await catchUp()
-    return rest
-  }
-
-  private func settle(_ batch: ArraySlice<(submission: Submission, document: CommitDocument)>) {
-    guard let last = batch.last else { return }
-    for (submission, document) in batch {
-      submission.ticket.settle(
-        .success(Appended(commit: document.commit, isRepeated: false)))
-    }
-    onAppend(last.document.commit.header.lastPosition)
-  }
-
-  /// Settles the submissions whose command ids are in the log already; answers the others. What a
-  /// majority has is durable. A linearizable read, which waits for a write to a majority and takes
-  /// 100 ms on an idle server, also sees what it does not have yet.
-  private func answerThoseDone(
-    _ submissions: [Submission], linearizable: Bool
-  ) async throws -> [Submission] {
-    guard !submissions.isEmpty else { return [] }
-    let found = try await connection.commits(
-      of: submissions.map(\.commit.context.commandID), linearizable: linearizable)
-    let done = Dictionary(
-      found.map { ($0.header.context.commandID, $0) }, uniquingKeysWith: { first, _ in first })
-    return submissions.filter { submission in
-      guard let earlier = done[submission.commit.context.commandID] else { return true }
-      answer(submission, with: earlier)
-      return false
-    }
-  }
-
-  private func answer(_ submission: Submission, with earlier: RecordedCommit) {
-    let context = submission.commit.context
-    if let old = earlier.header.context.fingerprint, let new = context.fingerprint, old != new {
-      submission.ticket.settle(.failure(CommandIDReused(commandID: context.commandID)))
-    } else {
-      submission.ticket.settle(.success(Appended(commit: earlier, isRepeated: true)))
-    }
-  }
-
-  private func knowHead() async throws {
-    guard head == nil else { return }
-    head = LogHead(after: try await connection.lastCommit())
-  }
-
-  /// Reads what other processes have written since.
-  private func catchUp() async throws {
-    guard let end = head?.end else { return }
-    var tail = try await connection.outlines(
-      after: end.position, limit: Self.tailMax, linearizable: false)
-    if tail.isEmpty {
-      tail = try await connection.outlines(
-        after: end.position, limit: Self.tailMax, linearizable: true)
-    }
-    if tail.count == Self.tailMax {
-      head = nil
+    inFlight = nil
+    guard case .success(let reply) = result, reply.isClean else {
+      await takeUp(batch, result)
       return
     }
-    for outline in tail { try head?.apply(outline) }
+    let mustYield = turns.areOver
+    if !mustYield {
+      // What waits for the disk comes first, who waits for an answer second.
+      fill()
+      launch()
+    }
+    settle(batch.commits[...])
+    if mustYield {
+      isYielding = true
+      await letOthersIn()
+      isYielding = false
+    }
+    advance()
   }
 
-  /// Looks up the streams that a batch names and this process has not met.
-  private func learnHeads(for submissions: [Submission]) async throws {
-    var unknown: Set<StreamName> = []
-    for submission in submissions {
-      let commit = submission.commit
-      for event in commit.events
-      where commit.expectations[event.stream] != .noStream
-        && head?.version(of: event.stream) == nil
-      {
-        unknown.insert(event.stream)
+  private func rest() {
+    if isStalled || isLearning || next?.isFull == true { return }
+    if inFlight == nil, next == nil, backlog.isEmpty { turns.end() }
+    if !backlog.isEmpty || !queue.sleep(until: inFlight == nil ? 1 : Self.arrivalsMin) { wake() }
+  }
+
+  /// Looks up the streams that the next ones of the backlog name and this process has not met.
+  private func learn() {
+    isLearning = true
+    let submissions = Self.round(backlog.prefix(Self.batchCommitsMax))
+    Task {
+      do {
+        try await learnHeads(for: submissions)
+      } catch {
+        isStalled = true
       }
-      for (stream, expected) in commit.expectations where head?.version(of: stream) == nil {
-        if expected == .noStream, commit.events.contains(where: { $0.stream == stream }) {
-          continue
-        }
-        unknown.insert(stream)
-      }
+      isLearning = false
+      advance()
     }
-    guard !unknown.isEmpty else { return }
-    let streams = Array(unknown)
-    let versions = try await connection.run { connection in
-      try streams.map { try connection.version(of: $0) }
+  }
+
+  /// Looks into the first of the backlog and what follows it, with nothing in flight.
+  private func settleStalled() {
+    isStalled = false
+    isSettling = true
+    if backlog.isEmpty { backlog = queue.take()[...] }
+    let open = Array(backlog.prefix(Self.batchCommitsMax))
+    backlog.removeFirst(open.count)
+    next = nil
+    Task {
+      await workOff(open)
+      isSettling = false
+      advance()
     }
-    for (stream, version) in zip(streams, versions) { head?.learn(version, of: stream) }
+  }
+
+  /// Looks into a batch that did not simply get through, and into the one that was built on it.
+  private func takeUp(_ batch: Batch, _ result: Result<WriteReply, any Error>) async {
+    isSettling = true
+    series += 1
+    let following = next?.commits ?? []
+    next = nil
+    if let last = batch.commits.last?.document {
+      head?.takeBack(
+        following.lazy.map(\.document),
+        to: LogHead.End(position: last.commit.header.lastPosition, hash: last.hash))
+    }
+    var open = batch.commits.map(\.submission)
+    var failure: (any Error)?
+    do {
+      open = try await conclude(result, of: batch)
+    } catch {
+      failure = error
+    }
+    await workOff(open + following.map(\.submission), after: failure)
+    isSettling = false
+    advance()
+  }
+
+  /// Undoes the numbering of what is not in flight.
+  func takeBackNext() {
+    guard let batch = next else { return }
+    next = nil
+    series += 1
+    head?.takeBack(batch.commits.lazy.map(\.document), to: batch.before)
+    backlog = (batch.commits.map(\.submission) + backlog)[...]
+  }
+
+  func insert(_ batch: Batch) async throws -> WriteReply {
+    try await connection.insertMany(
+      batch.commits.map(\.document.document), into: LogCollection.name)
+  }
+
+  func settle(_ commits: ArraySlice<(submission: Submission, document: CommitDocument)>) {
+    guard let last = commits.last else { return }
+    for (submission, document) in commits {
+      submission.ticket.settle(.success(Appended(commit: document.commit, isRepeated: false)))
+    }
+    queue.release(commits.count, bytes: commits.reduce(0) { $0 + $1.submission.size })
+    onAppend(last.document.commit.header.lastPosition)
   }
 }

@@ -9,30 +9,26 @@ import Synchronization
 /// See `docs/adr/0001` for the layout and `docs/adr/0003` for the appender. Reads are at majority:
 /// what was read once is never rolled back.
 public final class MongoLog: EventLog {
-  /// Appends queued and not yet sent, at most; beyond it an append fails at once with `notDone`.
-  private static let queueMax = 20_000
-  /// Commits of one insert, at most.
-  private static let batchCommitsMax = 1000
-  /// Events of one insert, at most: keeps it below MongoDB's limit of 48 MB a message.
-  private static let batchEventsMax = 4000
-
-  private struct Queue {
-    var submissions: [LogWriter.Submission] = []
-    var isDraining = false
-  }
+  /// Appends without an outcome, at most; beyond it an append fails at once with `notDone`.
+  private static let outstandingMax = 20_000
+  /// About the memory that they hold, in bytes, at most.
+  private static let outstandingBytesMax = 64 << 20
 
   public let database: MongoDatabase
   public let doorbell: Doorbell
   private let writer: LogWriter
-  private let queue = Mutex(Queue())
+  private let queue: AppendQueue
   private let statisticsCache = Mutex(LogStatisticsFold())
 
   private init(database: MongoDatabase, logger: Logger) {
     self.database = database
     let doorbell = Doorbell()
     self.doorbell = doorbell
+    queue = AppendQueue(
+      countMax: Self.outstandingMax, bytesMax: Self.outstandingBytesMax)
     writer = LogWriter(
-      connection: database.dedicatedConnection(name: "appender"), logger: logger,
+      connection: database.dedicatedConnection(name: "append"),
+      lookups: database.dedicatedConnection(name: "append-lookups"), queue: queue, logger: logger,
       onAppend: { doorbell.ring($0) })
   }
 
@@ -51,50 +47,17 @@ public final class MongoLog: EventLog {
       ticket.settle(.failure(AppendFailure.invalid(defect)))
       return ticket
     }
-    let (isTaken, mustStart) = queue.withLock { queue in
-      guard queue.submissions.count < Self.queueMax else { return (false, false) }
-      queue.submissions.append(LogWriter.Submission(commit: commit, ticket: ticket))
-      defer { queue.isDraining = true }
-      return (true, !queue.isDraining)
+    switch queue.add(
+      Submission(commit: commit, ticket: ticket, size: commit.approximateSize))
+    {
+    case .queued(let mustWake): if mustWake { writer.wake() }
+    case .full: ticket.settle(.failure(AppendFailure.notDone("the queue of appends is full")))
     }
-    guard isTaken else {
-      ticket.settle(.failure(AppendFailure.notDone("the queue of appends is full")))
-      return ticket
-    }
-    if mustStart { Task { await self.drain() } }
     return ticket
   }
 
-  /// Appends that wait to be sent.
-  public var queued: Int { queue.withLock { $0.submissions.count } }
-
-  private func drain() async {
-    while let batch = nextBatch() { await writer.process(batch) }
-  }
-
-  private func nextBatch() -> [LogWriter.Submission]? {
-    queue.withLock { queue in
-      var events = 0
-      var count = 0
-      for submission in queue.submissions.prefix(Self.batchCommitsMax) {
-        events += submission.commit.events.count
-        if count > 0, events > Self.batchEventsMax { break }
-        count += 1
-      }
-      guard count > 0 else {
-        queue.isDraining = false
-        return nil
-      }
-      if count == queue.submissions.count {
-        let batch = queue.submissions
-        queue.submissions = []
-        return batch
-      }
-      let batch = Array(queue.submissions[..<count])
-      queue.submissions.removeFirst(count)
-      return batch
-    }
-  }
+  /// Appends that have no outcome yet.
+  public var outstanding: Int { queue.outstanding }
 
   public func read(after position: Position, limit: Int) async throws -> [RecordedCommit] {
     try await database.withConnection { connection in

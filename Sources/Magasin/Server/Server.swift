@@ -4,6 +4,7 @@ import EventSourcing
 import EventSourcingMongo
 import Foundation
 import Hummingbird
+import HummingbirdCore
 import Logging
 import Metrics
 import Mongo
@@ -26,6 +27,10 @@ struct Server {
   /// Connections at once; more wait in the listen queue.
   private static let connectionsMax = 4096
   private static let outstandingPaymentsMax = 20_000
+  private static let connections = HTTP1Channel.Configuration(
+    idleTimeout: .seconds(60),
+    httpDecoderConfiguration: .init(
+      maxHeaderFieldSize: 8 * 1024, maxHeaderListSize: 16 * 1024, maxHeaderFieldCount: 100))
 
   let configuration: ServerConfiguration
   let database: MongoDatabase
@@ -110,11 +115,10 @@ struct Server {
   ) -> some ApplicationProtocol {
     Application(
       router: router,
-      server: .http1(
-        configuration: .init(
-          idleTimeout: .seconds(60),
-          httpDecoderConfiguration: .init(
-            maxHeaderFieldSize: 8 * 1024, maxHeaderListSize: 16 * 1024, maxHeaderFieldCount: 100))),
+      server: HTTPServerBuilder { responder in
+        EventLoopHTTP1Channel(
+          base: HTTP1Channel(responder: responder, configuration: Self.connections))
+      },
       configuration: ApplicationConfiguration(
         address: .hostname(configuration.host, port: configuration.port),
         serverName: "magasin",

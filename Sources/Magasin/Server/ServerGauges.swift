@@ -12,7 +12,7 @@ struct ServerGauges {
     let registry = PrometheusRegistry.shared
     let head = log.doorbell.head.rawValue
     registry.set("magasin_log_position", [], Double(head))
-    registry.set("magasin_append_queue", [], Double(log.queued))
+    registry.set("magasin_append_queue", [], Double(log.outstanding))
     registry.set("magasin_mongodb_writable", [], monitor.isWritable ? 1 : 0)
     for status in board.statuses {
       let labels = [("projection", status.progress.projection)]

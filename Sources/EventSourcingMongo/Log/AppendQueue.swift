@@ -1,0 +1,110 @@
+import EventSourcing
+import Synchronization
+
+/// An append with its place in the queue.
+struct Submission: Sendable {
+  var commit: ProposedCommit
+  var ticket: AppendTicket
+  /// About the memory that it holds, in bytes.
+  var size: Int
+}
+
+/// The appends of this process that have no outcome yet: bounded in number and in size, in the
+/// order in which they were asked for.
+final class AppendQueue: Sendable {
+  private struct State {
+    var arrived: [Submission] = []
+    /// What has no outcome yet: arrived, waiting at the writer or in flight.
+    var outstanding = 0
+    var bytes = 0
+    /// The writer is to be woken as soon as so many have arrived; nil: it looks by itself.
+    var wakeAt: Int? = 1
+  }
+
+  private let countMax: Int
+  private let bytesMax: Int
+  private let state = Mutex(State())
+
+  init(countMax: Int, bytesMax: Int) {
+    self.countMax = countMax
+    self.bytesMax = bytesMax
+  }
+
+  var outstanding: Int { state.withLock(\.outstanding) }
+
+  enum Arrival {
+    case queued(mustWake: Bool)
+    case full
+  }
+
+  func add(_ submission: Submission) -> Arrival {
+    state.withLock { state in
+      // One that is too large for the queue still passes when it is alone.
+      guard state.outstanding < countMax,
+        state.outstanding == 0 || state.bytes + submission.size <= bytesMax
+      else { return .full }
+      state.arrived.append(submission)
+      state.outstanding += 1
+      state.bytes += submission.size
+      guard let wakeAt = state.wakeAt, state.arrived.count >= wakeAt else {
+        return .queued(mustWake: false)
+      }
+      state.wakeAt = nil
+      return .queued(mustWake: true)
+    }
+  }
+
+  /// Everything that has arrived since the last time.
+  func take() -> [Submission] {
+    state.withLock { state in
+      state.wakeAt = nil
+      guard !state.arrived.isEmpty else { return [] }
+      let taken = state.arrived
+      state.arrived = []
+      state.arrived.reserveCapacity(taken.count)
+      return taken
+    }
+  }
+
+  /// Asks for a wake-up when `count` have arrived. False when they are there already.
+  func sleep(until count: Int) -> Bool {
+    state.withLock { state in
+      guard state.arrived.count < count else { return false }
+      state.wakeAt = count
+      return true
+    }
+  }
+
+  /// Gives free the places of submissions whose outcome is known.
+  func release(_ count: Int, bytes: Int) {
+    state.withLock { state in
+      state.outstanding -= count
+      state.bytes -= bytes
+    }
+  }
+}
+
+extension ProposedCommit {
+  /// About the memory that it holds until its outcome is known, in bytes: what the queue is
+  /// bounded by.
+  var approximateSize: Int {
+    events.reduce(600 + context.metadata.approximateSize) { $0 + 200 + $1.data.approximateSize }
+  }
+}
+
+extension Fields {
+  fileprivate var approximateSize: Int {
+    entries.reduce(0) { $0 + 16 + $1.key.utf8.count + $1.value.approximateSize }
+  }
+}
+
+extension Value {
+  fileprivate var approximateSize: Int {
+    switch self {
+    case .null, .bool, .integer, .decimal: 16
+    case .string(let string): 16 + string.utf8.count
+    case .array(let values): values.reduce(32) { $0 + $1.approximateSize }
+    case .object(let fields): 32 + fields.approximateSize
+    }
+  }
+}

@@ -1,0 +1,263 @@
+import EventSourcing
+import Mongo
+
+/// What the writer does when something unusual has happened: one step after the other, with
+/// nothing else in flight, until every submission it was given has its outcome.
+extension LogWriter {
+  /// How long an unknown outcome is looked into before the caller is told so.
+  private static let settlingMax: Duration = .seconds(4)
+  /// A tail longer than this is not read: the cache is dropped instead.
+  static let tailMax = 5000
+  /// Events and expectations that are looked at in one round, about at most.
+  private static let roundMax = 8000
+
+  private struct SendFailure: Error {
+    var mayBeDone: Bool
+    var cause: any Error
+  }
+
+  /// Every ticket is settled when it returns. `failure` is what an earlier attempt met.
+  func workOff(_ submissions: [Submission], after failure: (any Error)? = nil) async {
+    var open = submissions
+    var failure = failure
+    var deadline: ContinuousClock.Instant?
+    var attempt = 0
+    while true {
+      if let error = failure {
+        open.removeAll { $0.ticket.settled != nil }
+        head = nil
+        attempt += 1
+        guard deadline != nil || (error as? SendFailure)?.mayBeDone == true else {
+          logger.warning("appends failed", metadata: ["error": "\(error)"])
+          fail(open) { _ in .notDone("the database does not answer") }
+          return
+        }
+        let limit = deadline ?? .now + Self.settlingMax
+        deadline = limit
+        guard .now < limit else {
+          logger.error("the outcome of appends is unknown", metadata: ["error": "\(error)"])
+          fail(open) { .unknown($0) }
+          return
+        }
+        try? await Task.sleep(for: Backoff.standard.delay(attempt: attempt))
+      }
+      guard !open.isEmpty else { return }
+      do {
+        open = try await advance(open)
+        failure = nil
+        deadline = nil
+        attempt = 0
+      } catch {
+        failure = error
+      }
+    }
+  }
+
+  private func finish(_ submission: Submission, _ outcome: AppendTicket.Outcome) {
+    submission.ticket.settle(outcome)
+    queue.release(1, bytes: submission.size)
+  }
+
+  private func fail(_ submissions: [Submission], _ failure: (CommandID) -> AppendFailure) {
+    for submission in submissions {
+      finish(submission, .failure(failure(submission.commit.context.commandID)))
+    }
+  }
+
+  /// One round: check, number, send, settle what is clear. Answers what is still open.
+  private func advance(_ submissions: [Submission]) async throws -> [Submission] {
+    let round = Self.round(submissions)
+    let later = submissions[round.endIndex...]
+    try await knowHead()
+    try await learnHeads(for: round)
+    guard let end = head?.end else { return submissions }
+    series += 1
+    var batch = Batch(before: end)
+    var waiting: [Submission] = []
+    var refused: [(submission: Submission, conflict: AppendConflict)] = []
+    for submission in round {
+      let isRepeated = batch.commands.contains(submission.commit.context.commandID)
+      if isRepeated || batch.isFull {
+        waiting.append(submission)
+        continue
+      }
+      switch head?.judge(submission.commit, series: series) {
+      case .take:
+        switch head?.number(submission.commit) {
+        case .success(let document):
+          submission.ticket.number(inSeries: series)
+          batch.append(submission, document)
+        case .failure(let failure): finish(submission, .failure(failure))
+        case nil: waiting.append(submission)
+        }
+      case .wait, .lookUp, nil: waiting.append(submission)
+      case .refuse(let conflict):
+        // What was taken may be the reason and may yet fail: only the log itself is a reason.
+        if batch.commits.isEmpty {
+          refused.append((submission, conflict))
+        } else {
+          waiting.append(submission)
+        }
+      }
+    }
+    let rest = batch.commits.isEmpty ? [] : try await send(batch)
+    // Whatever took the version is held by a majority, so this very command is too if it was that.
+    let conflicts = Dictionary(
+      refused.map { (ObjectIdentifier($0.submission.ticket), $0.conflict) },
+      uniquingKeysWith: { first, _ in first })
+    for submission in try await answerThoseDone(refused.map(\.submission), linearizable: false) {
+      guard let conflict = conflicts[ObjectIdentifier(submission.ticket)] else { continue }
+      finish(submission, .failure(conflict))
+    }
+    return rest + waiting + later
+  }
+
+  /// As many of the first ones as one round looks at: at least one.
+  static func round<C: RandomAccessCollection<Submission>>(_ submissions: C) -> C.SubSequence {
+    var weight = 0
+    var count = 0
+    for submission in submissions {
+      weight += submission.commit.events.count + submission.commit.expectations.count
+      if count > 0, weight > roundMax { break }
+      count += 1
+    }
+    return submissions.prefix(count)
+  }
+
+  private func send(_ batch: Batch) async throws -> [Submission] {
+    let reply: WriteReply
+    do {
+      reply = try await insert(batch)
+    } catch let error as MongoError {
+      throw SendFailure(mayBeDone: error.isOutcomeUnknown, cause: error)
+    }
+    return try await conclude(reply, of: batch)
+  }
+
+  /// Settles what the reply makes clear. Answers what has to be looked at again.
+  func conclude(
+    _ result: Result<WriteReply, any Error>, of batch: Batch
+  ) async throws -> [Submission] {
+    do {
+      return try await conclude(try result.get(), of: batch)
+    } catch let error as MongoError {
+      throw SendFailure(mayBeDone: error.isOutcomeUnknown, cause: error)
+    }
+  }
+
+  private func conclude(_ reply: WriteReply, of batch: Batch) async throws -> [Submission] {
+    if let failure = reply.failure {
+      throw SendFailure(mayBeDone: failure.isOutcomeUnknown, cause: failure)
+    }
+    if let concern = reply.writeConcernError {
+      throw SendFailure(mayBeDone: true, cause: concern)
+    }
+    guard let first = reply.writeErrors.first else {
+      settle(batch.commits[...])
+      return []
+    }
+    // Everything before the first error is in, everything from it on is not.
+    let refused = batch.commits[first.index...]
+    let end =
+      first.index == 0
+      ? batch.before
+      : LogHead.End(
+        position: batch.commits[first.index - 1].document.commit.header.lastPosition,
+        hash: batch.commits[first.index - 1].document.hash)
+    head?.takeBack(refused.lazy.map(\.document), to: end)
+    settle(batch.commits[..<first.index])
+    guard first.isDuplicateKey else {
+      throw SendFailure(
+        mayBeDone: MongoError.stateChangeCodes.contains(first.code),
+        cause: MongoError(
+          domain: .server, code: first.code, operation: "append", message: first.message))
+    }
+    // The commands were done before, or an earlier attempt of this very batch had got through.
+    // After a restart most of a batch was: look for all of them at once.
+    var rest = refused.map(\.submission)
+    if first.keyPattern != ["_id"] {
+      let count = rest.count
+      rest = try await answerThoseDone(rest, linearizable: false)
+      if rest.count < count { return rest }
+      // The first one met a key that a majority does not have yet.
+      if try await answerThoseDone([rest[0]], linearizable: true).isEmpty {
+        return Array(rest.dropFirst())
+      }
+    }
+    if first.keyPattern == ["_id"] { await knock() }
+    try await catchUp()
+    return rest
+  }
+
+  /// Settles the submissions whose command ids are in the log already; answers the others. What a
+  /// majority has is durable. A linearizable read, which waits for a write to a majority and takes
+  /// 100 ms on an idle server, also sees what it does not have yet.
+  private func answerThoseDone(
+    _ submissions: [Submission], linearizable: Bool
+  ) async throws -> [Submission] {
+    guard !submissions.isEmpty else { return [] }
+    let found = try await lookups.commits(
+      of: submissions.map(\.commit.context.commandID), linearizable: linearizable)
+    let done = Dictionary(
+      found.map { ($0.header.context.commandID, $0) }, uniquingKeysWith: { first, _ in first })
+    return submissions.filter { submission in
+      guard let earlier = done[submission.commit.context.commandID] else { return true }
+      answer(submission, with: earlier)
+      return false
+    }
+  }
+
+  private func answer(_ submission: Submission, with earlier: RecordedCommit) {
+    let context = submission.commit.context
+    if let old = earlier.header.context.fingerprint, let new = context.fingerprint, old != new {
+      finish(submission, .failure(CommandIDReused(commandID: context.commandID)))
+    } else {
+      finish(submission, .success(Appended(commit: earlier, isRepeated: true)))
+    }
+  }
+
+  private func knowHead() async throws {
+    guard head == nil else { return }
+    head = LogHead(after: try await lookups.lastCommit())
+  }
+
+  /// Reads what other processes have written since.
+  private func catchUp() async throws {
+    guard let end = head?.end else { return }
+    var tail: [CommitOutline] = []
+    // Who was first is held by a majority in a moment: cheaper to look again than to ask for a
+    // linearizable read, which waits for a write.
+    for delay in [0, 1, 2, 2, 4, 4, 8, 8, 16, 16] {
+      if delay > 0 { try await Task.sleep(for: .milliseconds(delay)) }
+      tail = try await lookups.outlines(
+        after: end.position, limit: Self.tailMax, linearizable: false)
+      if !tail.isEmpty { break }
+    }
+    if tail.isEmpty {
+      tail = try await lookups.outlines(
+        after: end.position, limit: Self.tailMax, linearizable: true)
+    }
+    try follow(tail)
+  }
+
+  /// Takes note of commits of other processes, read after the log's end as this one knew it.
+  func follow(_ tail: [CommitOutline]) throws {
+    guard tail.count < Self.tailMax else {
+      head = nil
+      return
+    }
+    for outline in tail { try head?.apply(outline) }
+  }
+
+  /// Looks up the streams that the submissions name and this process has not met.
+  func learnHeads(for submissions: some Sequence<Submission>) async throws {
+    var unknown: Set<StreamName> = []
+    for submission in submissions { head?.collectUnknown(submission.commit, into: &unknown) }
+    guard !unknown.isEmpty else { return }
+    let streams = Array(unknown)
+    let versions = try await lookups.run { connection in
+      try streams.map { try connection.version(of: $0) }
+    }
+    for (stream, version) in zip(streams, versions) { self.head?.learn(version, of: stream) }
+  }
+}
