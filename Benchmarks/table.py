@@ -15,26 +15,64 @@ from typing import NamedTuple, Optional
 
 
 class Row(NamedTuple):
+    """A figure. Its bar is for the ratio where it is compared with another, else for its value."""
+
     name: str
     text: str
-    source: Optional[str] = None  # the measurement, where it is not `name`
     against: Optional[str] = None
-    bar: Optional[float] = None
+    least: Optional[float] = None
+    most: Optional[float] = None
+    source: Optional[str] = None  # the measurement, where it is not `name`
 
 
 ROWS = [
     Row("append.ceiling", "C: ordered insertMany, 1,000 a batch, 1 in flight"),
-    Row("append.naive", "C: 50 threads, one insert a request"),
     Row("append.transaction", "C: counter and 500 inserts in a transaction"),
-    Row("append.library", "library, 1,000 callers", None, "append.ceiling", 0.5),
-    Row("append.library.rival", "the same", "append.library", "append.transaction"),
-    Row("append.http64", "POST an order, 64 connections", None, "append.naive", 1.5),
+    Row("append.naive", "C: 50 threads, one insert a request"),
+    Row("append.insert", "C: 1 thread, one insert a request: latency, median"),
+    Row("append.insert.p99", "its latency, 99th percentile"),
+    Row("append.library", "library, 1,000 callers", "append.ceiling", least=0.9),
+    Row("append.library.rival", "the same", "append.transaction", least=1.2,
+        source="append.library"),
+    Row("append.library.p50", "its latency, median"),
+    Row("append.library.p99", "its latency, 99th percentile"),
+    Row("append.single", "library, 1 caller: latency, median", "append.insert", most=1.2),
+    Row("append.single.p99", "its latency, 99th percentile"),
+    Row("append.writers3", "library, 3 processes together", "append.library", least=0.8),
+    Row("append.writers3.least", "the slowest one's share", least=0.2),
+    Row("append.http64", "POST an order, 64 connections", "append.naive", least=3),
     Row("append.http64.p50", "its latency, median"),
     Row("append.http64.p99", "its latency, 99th percentile"),
+    Row("append.http256", "POST an order, 256 connections", "append.naive", least=4),
+    Row("append.http256.p50", "its latency, median"),
+    Row("append.http256.p99", "its latency, 99th percentile"),
+    Row("append.http64.allroles", "POST an order, every role on", "append.naive", least=1.5),
+    Row("append.http64.allroles.p50", "its latency, median"),
+    Row("append.http64.allroles.p99", "its latency, 99th percentile"),
+    Row("append.http64.allroles.sagas", "sagas completed meanwhile"),
+    Row("append.spread", "POST a reservation, 1,000 products, 256 connections"),
+    Row("append.spread.p50", "its latency, median"),
+    Row("append.spread.p99", "its latency, 99th percentile"),
+    Row("append.hot", "POST a reservation, one product", "append.spread", least=0.5),
+    Row("append.hot.p50", "its latency, median"),
+    Row("append.hot.p99", "its latency, 99th percentile"),
     Row("append.ceiling.bytes", "one commit of the C programs"),
     # Smaller commits would be no match for the ceiling's.
-    Row("append.library.bytes", "of the library benchmark", None, "append.ceiling.bytes", 0.9),
-    Row("append.http64.bytes", "of a placed order", None, "append.ceiling.bytes", 0.9),
+    Row("append.library.bytes", "of the library benchmark", "append.ceiling.bytes", least=0.9),
+    Row("append.http64.bytes", "of a placed order", "append.ceiling.bytes", least=0.9),
+    Row("append.growth.start", "library, on a log of 100,000 events"),
+    Row("append.growth", "library, on the long log", "append.growth.start", least=0.8),
+    Row("append.growth.rss", "memory of the process that filled it", most=250),
+    Row("append.growth.scan", "C: the long log read from end to end"),
+    Row("overload.capacity", "POST an order, 256 connections, closed loop"),
+    Row("overload.sent", "sent at an offer of 3 times that", "overload.capacity", least=2),
+    Row("overload.rate", "accepted of it", "overload.capacity", least=0.8),
+    Row("overload.p50", "latency of the accepted, median"),
+    Row("overload.p99", "latency of the accepted, 99th percentile"),
+    Row("overload.refused", "answered 503 with Retry-After"),
+    Row("overload.refused.p99", "latency of the refused, 99th percentile", most=500),
+    Row("overload.rss", "memory of the server", most=400),
+    Row("overload.recovered", "accepted in the second afterwards", least=1),
 ]
 
 
@@ -52,10 +90,22 @@ def number(value):
     return f"{value:,.0f}" if value >= 100 else f"{value:,.2f}"
 
 
+def judged(row, median, ratio):
+    """What the table says of a figure's ratio and bar, and whether the bar was missed."""
+    said = [] if ratio is None else [f"{ratio:.2f} of {row.against}"]
+    judge = median if row.against is None else ratio
+    if judge is None or row.least is row.most is None:
+        return ", ".join(said), False
+    missed = judge < row.least if row.least is not None else judge > row.most
+    bar = f"at least {row.least}" if row.least is not None else f"at most {row.most}"
+    said.append(bar + (": MISSED" if missed else ""))
+    return ", ".join(said), missed
+
+
 def main():
     values, units = read(sys.argv[1])
-    head = ("figure", "median", "unit", "lowest to highest", "ratio", "what")
-    table, records, missed = [head], [], []
+    table = [("figure", "median", "unit", "lowest to highest", "ratio and bar", "what")]
+    records, missed = [], []
     for row in ROWS:
         source = row.source or row.name
         if source not in values:
@@ -63,28 +113,24 @@ def main():
         found = values[source]
         median = statistics.median(found)
         ratio = None
-        shown = ""
         if row.against in values:
             ratio = median / statistics.median(values[row.against])
-            shown = f"{ratio:.2f} of {row.against}"
-        if ratio is not None and row.bar is not None:
-            shown += f", bar {row.bar}"
-            if ratio < row.bar:
-                shown += ": MISSED"
-                missed.append(row.name)
+        said, is_missed = judged(row, median, ratio)
+        if is_missed:
+            missed.append(row.name)
         span = f"{number(min(found))} to {number(max(found))}"
-        table.append((row.name, number(median), units[source], span, shown, row.text))
+        table.append((row.name, number(median), units[source], span, said, row.text))
         records.append(
             {
                 "name": row.name,
-                "value": round(median, 2),
+                "value": round(median, 3),
                 "unit": units[source],
-                "against": row.against if ratio is not None else None,
+                "against": None if ratio is None else row.against,
                 "ratio": None if ratio is None else round(ratio, 3),
             }
         )
 
-    widths = [max(len(cells[i]) for cells in table) for i in range(len(head))]
+    widths = [max(len(cells[i]) for cells in table) for i in range(len(table[0]))]
     for cells in table:
         print("  ".join(cell.ljust(width) for cell, width in zip(cells, widths)).rstrip())
     if len(sys.argv) > 2:

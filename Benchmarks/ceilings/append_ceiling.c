@@ -4,7 +4,8 @@
  *   append_ceiling URI NAME THREADS BATCH SECONDS
  *
  * 1 thread and 1000 a batch is the ceiling of one appender; 50 threads and 1 a batch is what a
- * server reaches that sends one insert for each request: the naive rate. */
+ * server reaches that sends one insert for each request: the naive rate; 1 thread and 1 a batch
+ * is the shortest time that a lone caller can wait. The latencies printed are those of inserts. */
 #include "log.h"
 
 #include <pthread.h>
@@ -19,6 +20,7 @@ static size_t batch;
 static double deadline;
 static atomic_llong last_position;
 static atomic_llong acknowledged;
+static latencies_t latencies[THREADS_MAX];
 
 static void insert_batch(mongoc_collection_t *log, bson_t **documents, const bson_t *options,
                          log_random_t *random) {
@@ -44,7 +46,11 @@ static void *insert_until_deadline(void *number) {
   bson_t **documents = calloc(batch, sizeof *documents);
   for (size_t i = 0; i < batch; i++) documents[i] = bson_sized_new(1024);
 
-  while (seconds_now() < deadline) insert_batch(log, documents, options, &random);
+  latencies_t *mine = &latencies[(uintptr_t)number];
+  for (double started; (started = seconds_now()) < deadline;) {
+    insert_batch(log, documents, options, &random);
+    latencies_add(mine, seconds_now() - started);
+  }
 
   for (size_t i = 0; i < batch; i++) bson_destroy(documents[i]);
   free(documents);
@@ -87,6 +93,8 @@ int main(int count, char **arguments) {
          (long long)stored);
   }
   printf("%s %.0f events/s\n", name, (double)stored / elapsed);
+  for (size_t i = 1; i < threads; i++) latencies_take(&latencies[0], &latencies[i]);
+  latencies_print(&latencies[0], name);
 
   mongoc_collection_destroy(log);
   mongoc_client_pool_push(pool, client);

@@ -1,36 +1,10 @@
 #include "log.h"
 
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-void fail(const char *format, ...) {
-  va_list arguments;
-  va_start(arguments, format);
-  vfprintf(stderr, format, arguments);
-  va_end(arguments);
-  fputc('\n', stderr);
-  exit(1);
-}
 
 void must(bool appended) {
   if (!appended) fail("a BSON document grew too large");
-}
-
-double seconds_now(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
-double positive(const char *text, const char *what) {
-  char *end;
-  double number = strtod(text, &end);
-  bool is_number = end != text && *end == '\0';
-  if (!is_number || !(number > 0)) fail("%s is no positive number: %s", what, text);
-  return number;
 }
 
 mongoc_client_pool_t *log_connect(const char *text, uint32_t clients) {

@@ -1,21 +1,14 @@
 /* What the C programs of this folder share: the log's collection as Magasin lays it out (its
- * documents, its indexes, its write concern), and a clock. Nothing here is meant to be clever: a
- * ceiling shows what MongoDB allows with nothing of ours in the way. */
+ * documents, its indexes, its write concern). Nothing here is meant to be clever: a ceiling shows
+ * what MongoDB allows with nothing of ours in the way. */
 #pragma once
 #include <mongoc/mongoc.h>
 #include <stdint.h>
 
-/* Prints one sentence to standard error and exits with 1. */
-_Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+#include "../program.h"
 
 /* Fails when a BSON document could not take another element. */
 void must(bool appended);
-
-/* Seconds of a clock that only goes forward. */
-double seconds_now(void);
-
-/* A positive number given on the command line; fails on anything else. */
-double positive(const char *text, const char *what);
 
 /* A pool of at most `clients` clients. The URI has to name a database. */
 mongoc_client_pool_t *log_connect(const char *uri, uint32_t clients);

@@ -1,4 +1,5 @@
-/* Reads a log from its first commit to its last, in order, with one cursor; checks its indexes.
+/* Reads a log from its first commit to its last, in order, with one cursor; checks its indexes, and
+ * that its positions are 1, 2, 3 and so on without a hole.
  *
  *   scan URI
  *
@@ -7,6 +8,22 @@
 #include "log.h"
 
 #include <stdio.h>
+
+static int64_t event_count(const bson_t *commit) {
+  bson_iter_t events, event;
+  int64_t count = 0;
+  if (!bson_iter_init_find(&events, commit, "events") || !bson_iter_recurse(&events, &event)) {
+    fail("a commit has no events");
+  }
+  while (bson_iter_next(&event)) count++;
+  return count;
+}
+
+static int64_t position_of(const bson_t *commit) {
+  bson_iter_t position;
+  if (!bson_iter_init_find(&position, commit, "_id")) fail("a commit has no position");
+  return bson_iter_as_int64(&position);
+}
 
 int main(int count, char **arguments) {
   if (count != 2) fail("usage: scan URI");
@@ -23,12 +40,16 @@ int main(int count, char **arguments) {
   bson_t *in_order =
       BCON_NEW("sort", "{", "_id", BCON_INT32(1), "}", "batchSize", BCON_INT32(5000));
 
-  int64_t commits = 0, bytes = 0;
+  int64_t commits = 0, events = 0, bytes = 0;
   const bson_t *document;
   double started = seconds_now();
   mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(log, &all, in_order, NULL);
   while (mongoc_cursor_next(cursor, &document)) {
+    if (position_of(document) != events + 1) {
+      fail("position %lld follows %lld", (long long)position_of(document), (long long)events);
+    }
     commits++;
+    events += event_count(document);
     bytes += document->len;
   }
   double elapsed = seconds_now() - started;
@@ -36,6 +57,7 @@ int main(int count, char **arguments) {
   if (mongoc_cursor_error(cursor, &error)) fail("find: %s", error.message);
 
   printf("log.commits %lld commits\n", (long long)commits);
+  printf("log.events %lld events\n", (long long)events);
   printf("log.commit_bytes %.0f bytes\n", commits ? (double)bytes / (double)commits : 0);
   printf("log.scan %.0f commits/s\n", (double)commits / elapsed);
 

@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import Logging
 import Metrics
+import Mongo
 
 /// The executable: one binary for every role and every tool.
 @main
@@ -17,10 +18,9 @@ struct Magasin: AsyncParsableCommand {
 
   static func main() async {
     LoggingSystem.bootstrap { label in
-      var handler = StreamLogHandler.standardError(label: label)
-      handler.logLevel = logLevel
-      return handler
+      FormattingOnDemand(handler: .standardError(label: label), logLevel: logLevel)
     }
+    ProcessMemory.tune()
     MetricsSystem.bootstrap(PrometheusRegistry.shared)
     signal(SIGPIPE, SIG_IGN)
     do {

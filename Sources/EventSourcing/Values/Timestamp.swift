@@ -35,15 +35,28 @@ public struct Timestamp: Sendable, Hashable, Comparable, CustomStringConvertible
     let (days, millisecondsOfDay) = Self.floorDivide(millisecondsSinceEpoch, by: 86_400_000)
     let (year, month, day) = Self.civil(fromDays: days)
     let seconds = millisecondsOfDay / 1000
-    func two(_ number: Int64) -> String { number < 10 ? "0\(number)" : "\(number)" }
-    let paddedYear = String(repeating: "0", count: max(0, 4 - "\(year)".count)) + "\(year)"
-    let milliseconds = millisecondsOfDay % 1000
-    let paddedMilliseconds =
-      milliseconds < 10
-      ? "00\(milliseconds)" : milliseconds < 100 ? "0\(milliseconds)" : "\(milliseconds)"
-    return "\(paddedYear)-\(two(month))-\(two(day))T"
-      + "\(two(seconds / 3600)):\(two(seconds / 60 % 60)):\(two(seconds % 60))"
-      + ".\(paddedMilliseconds)Z"
+    let isUsual = (0...9999).contains(year)
+    let text = String(unsafeUninitializedCapacity: 24) { text in
+      var place = 0
+      func add(_ number: Int64, digits: Int, then separator: Character) {
+        var rest = number
+        for digit in (0..<digits).reversed() {
+          text[place + digit] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+          rest /= 10
+        }
+        text[place + digits] = separator.asciiValue ?? 0
+        place += digits + 1
+      }
+      add(isUsual ? year : 0, digits: 4, then: "-")
+      add(month, digits: 2, then: "-")
+      add(day, digits: 2, then: "T")
+      add(seconds / 3600, digits: 2, then: ":")
+      add(seconds / 60 % 60, digits: 2, then: ":")
+      add(seconds % 60, digits: 2, then: ".")
+      add(millisecondsOfDay % 1000, digits: 3, then: "Z")
+      return place
+    }
+    return isUsual ? text : "\(year)" + text.dropFirst(4)
   }
 
   /// The day in UTC, `2026-01-01`.

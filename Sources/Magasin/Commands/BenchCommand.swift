@@ -21,32 +21,48 @@ struct BenchCommand: AsyncParsableCommand {
     var callers = 1000
 
     @Option(help: "Seconds to measure.")
-    var seconds = 5
+    var seconds: Double = 5
+
+    @Option(help: "Stop after so many commits instead.")
+    var commits: Int?
+
+    func validate() throws {
+      guard callers >= 1, seconds > 0, commits.map({ $0 >= 1 }) ?? true else {
+        throw ValidationError("--callers, --seconds and --commits are greater than 0.")
+      }
+    }
 
     func run() async throws {
       let log = try await database.openLog(Logger(label: "bench"))
-      let deadline = ContinuousClock.now + .seconds(seconds)
+      let left = Countdown(commits ?? .max)
       let start = ContinuousClock.now
-      let total = try await withThrowingTaskGroup(of: Int.self) { group in
-        for caller in 0..<callers {
+      let deadline = commits == nil ? start + .seconds(seconds) : nil
+      let latencies = try await withThrowingTaskGroup(of: LatencyHistogram.self) { group in
+        for _ in 0..<callers {
           group.addTask {
-            var count = 0
-            while ContinuousClock.now < deadline {
-              try await log.append(Self.commit(caller, count))
-              count += 1
+            var latencies = LatencyHistogram()
+            while left.next() {
+              let begun = ContinuousClock.now
+              if let deadline, begun >= deadline { break }
+              try await log.append(Self.commit())
+              latencies.add(.now - begun)
             }
-            return count
+            return latencies
           }
         }
-        return try await group.reduce(0, +)
+        return try await group.reduce(into: LatencyHistogram()) { $0.add($1) }
       }
       let elapsed = (ContinuousClock.now - start) / .seconds(1)
-      print("append.library \(Int(Double(total) / elapsed)) events/s")
+      print("append.library \(Int(Double(latencies.count) / elapsed)) events/s")
+      for percent in [50, 99] {
+        let milliseconds = latencies.percentile(percent) / .milliseconds(1)
+        print("append.p\(percent) \(String(format: "%.3f", milliseconds)) ms")
+      }
     }
 
     private static let price = Value.decimal(FixedDecimal(unscaled: 19_999, scale: 2))
 
-    private static func commit(_ caller: Int, _ count: Int) -> ProposedCommit {
+    private static func commit() -> ProposedCommit {
       let now = Timestamp.now
       let command = CommandID.random(at: now)
       let stream = StreamName(category: "orders", id: "order_\(command)")
@@ -71,4 +87,46 @@ struct BenchCommand: AsyncParsableCommand {
         ], expectations: [stream: .noStream])
     }
   }
+}
+
+/// Latencies in classes of 1 % width: exact enough for percentiles, and of one size.
+struct LatencyHistogram: Sendable {
+  private static let base = 1.01
+  private var classes: [Int] = []
+  private(set) var count = 0
+
+  mutating func add(_ latency: Duration) {
+    let microseconds = max(1, latency / .microseconds(1))
+    let place = Int(log(microseconds) / log(Self.base))
+    if place >= classes.count { classes += Array(repeating: 0, count: place + 1 - classes.count) }
+    classes[place] += 1
+    count += 1
+  }
+
+  mutating func add(_ other: LatencyHistogram) {
+    if other.classes.count > classes.count {
+      classes += Array(repeating: 0, count: other.classes.count - classes.count)
+    }
+    for (place, number) in other.classes.enumerated() { classes[place] += number }
+    count += other.count
+  }
+
+  /// The latency that `percent` of all do not exceed.
+  func percentile(_ percent: Int) -> Duration {
+    var rest = (count * percent + 99) / 100
+    for (place, number) in classes.enumerated() {
+      rest -= number
+      if rest <= 0 { return .microseconds(Int64(pow(Self.base, Double(place) + 0.5))) }
+    }
+    return .zero
+  }
+}
+
+/// Gives out a number of turns, to several tasks at once.
+private final class Countdown: Sendable {
+  private let left: Atomic<Int>
+
+  init(_ count: Int) { left = Atomic(count) }
+
+  func next() -> Bool { left.subtract(1, ordering: .relaxed).newValue >= 0 }
 }

@@ -11,9 +11,16 @@ struct DemoCommand: AsyncParsableCommand {
 
   @OptionGroup var database: DatabaseOptions
 
+  @Option(help: "Add so many products more, 1001 and on, without stock.")
+  var products: Int64 = 0
+
+  func validate() throws {
+    guard products >= 0 else { throw ValidationError("--products is 0 or more.") }
+  }
+
   func run() async throws {
     let log = try await database.openLog(Logger(label: "demo"))
-    let added = try await DemoData.add(to: Shop(log: log))
+    let added = try await DemoData.add(to: Shop(log: log), moreProducts: products)
     print(added == 0 ? "The demo data is there already." : "Added \(added) demo records.")
   }
 }

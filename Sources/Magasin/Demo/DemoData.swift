@@ -57,8 +57,9 @@ enum DemoData {
     (460, "Emma Roy", "emma.roy@example.com"),
   ]
 
-  /// Answers how many records were new.
-  static func add(to shop: Shop) async throws -> Int {
+  /// Adds `moreProducts` without stock too, 1001 and on: a catalogue to measure with. Answers how
+  /// many records were new.
+  static func add(to shop: Shop, moreProducts: Int64 = 0) async throws -> Int {
     var added = 0
     func count(_ receipt: Shop.Receipt) {
       added += receipt.isRepeated || receipt.commit == nil ? 0 : 1
@@ -83,6 +84,14 @@ enum DemoData {
             ProductID(item.id), quantity: quantity, location: location, productName: item.name,
             context: context("stock/\(item.id)/\(location)")))
       }
+    }
+    for id in 1001..<(1001 + moreProducts) {
+      count(
+        try await shop.addProduct(
+          ProductAdded(
+            productID: ProductID(id), name: "Product \(id)", sku: "MAG-\(id)",
+            unitPrice: Money(minorUnits: 1_999, currency: .cad)),
+          context: context("product/\(id)")))
     }
     return added
   }

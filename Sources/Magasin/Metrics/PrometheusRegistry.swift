@@ -39,7 +39,54 @@ final class PrometheusRegistry: MetricsFactory {
     }
   }
 
-  private struct Histogram {
+  /// One named series: a counter, a gauge or a histogram, whatever is called first. It has a lock
+  /// of its own, so that counting a request touches nothing that others use.
+  fileprivate final class Series: Sendable {
+    enum Content {
+      case counter(Int64)
+      case gauge(Double)
+      case histogram(Histogram)
+    }
+
+    private let content = Mutex<Content?>(nil)
+
+    var value: Content? { content.withLock { $0 } }
+
+    func add(_ amount: Int64) {
+      content.withLock { content in
+        if case .counter(let count) = content {
+          content = .counter(count + amount)
+        } else {
+          content = .counter(amount)
+        }
+      }
+    }
+
+    func reset() { content.withLock { $0 = .counter(0) } }
+    func set(_ value: Double) { content.withLock { $0 = .gauge(value) } }
+
+    func change(by amount: Double) {
+      content.withLock { content in
+        if case .gauge(let value) = content {
+          content = .gauge(value + amount)
+        } else {
+          content = .gauge(amount)
+        }
+      }
+    }
+
+    func observe(_ seconds: Double) {
+      content.withLock { content in
+        var histogram = Histogram()
+        if case .histogram(let known) = content { histogram = known }
+        content = nil
+        histogram.record(seconds)
+        content = .histogram(histogram)
+      }
+    }
+  }
+
+  fileprivate struct Histogram {
     /// Seconds.
     static let bounds = [
       0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
@@ -53,41 +100,38 @@ final class PrometheusRegistry: MetricsFactory {
     }
   }
 
-  private struct State {
-    var counters: [Key: Int64] = [:]
-    var gauges: [Key: Double] = [:]
-    var histograms: [Key: Histogram] = [:]
+  private let series = Mutex<[Key: Series]>([:])
+
+  fileprivate func series(_ key: Key) -> Series {
+    series.withLock { series in
+      if let known = series[key] { return known }
+      let made = Series()
+      series[key] = made
+      return made
+    }
   }
-
-  private let state = Mutex(State())
-
-  func add(_ amount: Int64, to key: Key) {
-    state.withLock { $0.counters[key, default: 0] += amount }
-  }
-
-  func reset(_ key: Key) { state.withLock { $0.counters[key] = 0 } }
-
-  func set(_ key: Key, _ value: Double) { state.withLock { $0.gauges[key] = value } }
 
   func set(_ name: String, _ labels: [(String, String)], _ value: Double) {
-    set(Key(name, labels), value)
-  }
-
-  func change(_ key: Key, by amount: Double) {
-    state.withLock { $0.gauges[key, default: 0] += amount }
-  }
-
-  func observe(_ seconds: Double, in key: Key) {
-    state.withLock { $0.histograms[key, default: Histogram()].record(seconds) }
+    series(Key(name, labels)).set(value)
   }
 
   /// All metrics, sorted by name.
   var text: String {
-    let state = state.withLock { $0 }
+    var counters: [Key: Int64] = [:]
+    var gauges: [Key: Double] = [:]
+    var histograms: [Key: Histogram] = [:]
+    for (key, one) in series.withLock({ $0 }) {
+      switch one.value {
+      case .counter(let count): counters[key] = count
+      case .gauge(let value): gauges[key] = value
+      case .histogram(let histogram): histograms[key] = histogram
+      case nil: break
+      }
+    }
     var output = ""
-    Self.print(state.counters, "counter", to: &output) { $0.line(value: "\($1)") }
-    Self.print(state.gauges, "gauge", to: &output) { $0.line(value: "\($1)") }
-    Self.print(state.histograms, "histogram", to: &output) { key, histogram in
+    Self.print(counters, "counter", to: &output) { $0.line(value: "\($1)") }
+    Self.print(gauges, "gauge", to: &output) { $0.line(value: "\($1)") }
+    Self.print(histograms, "histogram", to: &output) { key, histogram in
       var lines = ""
       var total: Int64 = 0
       for (index, count) in histogram.counts.enumerated() {
@@ -114,21 +158,21 @@ final class PrometheusRegistry: MetricsFactory {
   }
 
   func makeCounter(label: String, dimensions: [(String, String)]) -> any CounterHandler {
-    Instrument(registry: self, key: Key(label, dimensions))
+    Instrument(series(Key(label, dimensions)))
   }
 
   func makeMeter(label: String, dimensions: [(String, String)]) -> any MeterHandler {
-    Instrument(registry: self, key: Key(label, dimensions))
+    Instrument(series(Key(label, dimensions)))
   }
 
   func makeRecorder(
     label: String, dimensions: [(String, String)], aggregate: Bool
   ) -> any RecorderHandler {
-    Instrument(registry: self, key: Key(label, dimensions))
+    Instrument(series(Key(label, dimensions)))
   }
 
   func makeTimer(label: String, dimensions: [(String, String)]) -> any TimerHandler {
-    Instrument(registry: self, key: Key(label, dimensions))
+    Instrument(series(Key(label, dimensions)))
   }
 
   func destroyCounter(_ handler: any CounterHandler) {}
@@ -139,23 +183,19 @@ final class PrometheusRegistry: MetricsFactory {
 
 /// One named series. What it means is said by the method that is called on it.
 private final class Instrument: CounterHandler, MeterHandler, RecorderHandler, TimerHandler {
-  private let registry: PrometheusRegistry
-  private let key: PrometheusRegistry.Key
+  private let series: PrometheusRegistry.Series
 
-  init(registry: PrometheusRegistry, key: PrometheusRegistry.Key) {
-    self.registry = registry
-    self.key = key
-  }
+  init(_ series: PrometheusRegistry.Series) { self.series = series }
 
-  func increment(by amount: Int64) { registry.add(amount, to: key) }
-  func reset() { registry.reset(key) }
-  func set(_ value: Int64) { registry.set(key, Double(value)) }
-  func set(_ value: Double) { registry.set(key, value) }
-  func increment(by amount: Double) { registry.change(key, by: amount) }
-  func decrement(by amount: Double) { registry.change(key, by: -amount) }
-  func record(_ value: Int64) { registry.set(key, Double(value)) }
-  func record(_ value: Double) { registry.set(key, value) }
+  func increment(by amount: Int64) { series.add(amount) }
+  func reset() { series.reset() }
+  func set(_ value: Int64) { series.set(Double(value)) }
+  func set(_ value: Double) { series.set(value) }
+  func increment(by amount: Double) { series.change(by: amount) }
+  func decrement(by amount: Double) { series.change(by: -amount) }
+  func record(_ value: Int64) { series.set(Double(value)) }
+  func record(_ value: Double) { series.set(value) }
   func recordNanoseconds(_ duration: Int64) {
-    registry.observe(Double(duration) / 1_000_000_000, in: key)
+    series.observe(Double(duration) / 1_000_000_000)
   }
 }

@@ -115,10 +115,7 @@ struct Server {
   ) -> some ApplicationProtocol {
     Application(
       router: router,
-      server: HTTPServerBuilder { responder in
-        EventLoopHTTP1Channel(
-          base: HTTP1Channel(responder: responder, configuration: Self.connections))
-      },
+      server: .http1(configuration: Self.connections),
       configuration: ApplicationConfiguration(
         address: .hostname(configuration.host, port: configuration.port),
         serverName: "magasin",
