@@ -57,6 +57,7 @@ public struct MagasinAPI {
     router.add(middleware: ResponseHeadersMiddleware())
     router.add(middleware: RequestMetricsMiddleware())
     router.add(middleware: ProblemMiddleware(routes: table, isUnavailable: services.isUnavailable))
+    router.add(middleware: AdmissionMiddleware(log: services.log))
     OperationalRoutes(services: services).register(on: router)
     if services.servesEventStore {
       EventStoreRoutes(log: services.log, serviceName: services.serviceName).register(on: router)

@@ -33,6 +33,7 @@ public struct Problem: Error, Sendable {
     case idempotencyKeyReused = "idempotency-key-reused"
     case reservedCategory = "reserved-category"
     case notDone = "not-done"
+    case overloaded = "overloaded"
     case outcomeUnknown = "outcome-unknown"
     case readModelBehind = "read-model-behind"
     case notImplemented = "not-implemented"
@@ -92,7 +93,7 @@ extension Problem.Kind {
     case .invalidValue, .unknownProduct, .retiredProduct, .unknownCustomer, .unknownOrder,
       .amountMismatch, .currencyMismatch, .idempotencyKeyReused, .reservedCategory:
       .unprocessableContent
-    case .notDone, .outcomeUnknown, .readModelBehind: .serviceUnavailable
+    case .notDone, .overloaded, .outcomeUnknown, .readModelBehind: .serviceUnavailable
     case .notImplemented: .notImplemented
     case .internalError: .internalServerError
     }
@@ -124,6 +125,7 @@ extension Problem.Kind {
     case .idempotencyKeyReused: "The idempotency key was used with another request"
     case .reservedCategory: "These events are written by commands only"
     case .notDone: "Nothing was done, send it again"
+    case .overloaded: "Too much at once, send it again in a moment"
     case .outcomeUnknown: "The outcome is not known yet, send the same again"
     case .readModelBehind: "The read model has not come that far yet"
     case .notImplemented: "Not here yet"
@@ -144,6 +146,12 @@ extension Problem {
   /// Nothing was written and nothing will be.
   static func notDone(_ detail: String) -> Problem {
     unavailable(.notDone, detail, outcome: "not_done")
+  }
+
+  /// More is asked for than can be done; nothing was written.
+  static var overloaded: Problem {
+    unavailable(
+      .overloaded, "too many commands are waiting; nothing was done", outcome: "not_done")
   }
 
   /// The problem that an error is. `isUnavailable` knows the storage's passing faults.
@@ -191,6 +199,7 @@ extension Problem {
     switch failure {
     case .invalid(let reason): self.init(.invalidValue, reason)
     case .notDone: self = .notDone("the command was not carried out; send it again")
+    case .overloaded: self = .overloaded
     case .unknown(let id):
       self = Problem.unavailable(
         .outcomeUnknown,

@@ -13,10 +13,10 @@ public actor MongoConnection {
     executor.asUnownedSerialExecutor()
   }
 
-  init(pool: ClientPool, database: String, name: String) {
+  init(pool: ClientPool, database: String, name: String, niceness: Int = 0) {
     self.pool = pool
     self.database = database
-    executor = ThreadExecutor(name: name)
+    executor = ThreadExecutor(name: name, niceness: niceness)
   }
 
   isolated deinit {

@@ -18,14 +18,18 @@ public final class MongoDatabase: Sendable {
   private let pool: ClientPool
   private let connectionsMax: Int
   private let waitMax: Duration
+  private let niceness: Int
   private let state = Mutex(State())
 
   /// - Parameters:
   ///   - connectionsMax: connections, and so threads, at most.
   ///   - waitMax: how long a caller waits for a free one before it is told that nothing was sent.
+  ///   - niceness: 0 … 19; the higher, the more the connections' threads give way to others.
   public init(
-    _ uri: MongoURI, connectionsMax: Int = 32, waitMax: Duration = .milliseconds(1000)
+    _ uri: MongoURI, connectionsMax: Int = 32, waitMax: Duration = .milliseconds(1000),
+    niceness: Int = 0
   ) throws {
+    self.niceness = niceness
     self.uri = uri
     self.pool = try ClientPool(uri)
     self.connectionsMax = connectionsMax
@@ -63,7 +67,9 @@ public final class MongoDatabase: Sendable {
       if state.made < connectionsMax {
         state.made += 1
         return (
-          MongoConnection(pool: pool, database: uri.database, name: "mongo-\(state.made)"), 0
+          MongoConnection(
+            pool: pool, database: uri.database, name: "mongo-\(state.made)", niceness: niceness),
+          0
         )
       }
       state.nextWaiter += 1

@@ -51,9 +51,13 @@ package final class ThreadExecutor: SerialExecutor {
 
   private let queue = Queue()
 
-  package init(name: String) {
+  /// - Parameter niceness: 0 … 19; the higher, the more the thread gives way to others.
+  package init(name: String, niceness: Int = 0) {
     let queue = queue
-    let thread = Thread { queue.run() }
+    let thread = Thread {
+      ThreadPriority.lower(to: niceness)
+      queue.run()
+    }
     thread.name = name
     thread.stackSize = 1 << 20
     thread.start()
@@ -78,5 +82,18 @@ package final class ThreadExecutor: SerialExecutor {
 
   package func asUnownedSerialExecutor() -> UnownedSerialExecutor {
     UnownedSerialExecutor(ordinary: self)
+  }
+}
+
+/// The scheduling priority of threads.
+public enum ThreadPriority {
+  /// Makes the calling thread give way to others (on Linux niceness is a thread's own, see
+  /// sched(7)). Without effect where that is not permitted.
+  public static func lower(to niceness: Int) {
+    #if os(Linux)
+      if niceness > 0 {
+        _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, Int32(niceness))
+      }
+    #endif
   }
 }

@@ -29,6 +29,9 @@ public enum AppendFailure: Error, Sendable, CustomStringConvertible {
   case invalid(String)
   /// Nothing was written and nothing will be: the same command may be sent again.
   case notDone(String)
+  /// More is asked for than can be done: nothing was written. The same command may be sent again
+  /// after a moment.
+  case overloaded
   /// It may have been written. Sending the same command id again settles it.
   case unknown(CommandID)
 
@@ -36,6 +39,7 @@ public enum AppendFailure: Error, Sendable, CustomStringConvertible {
     switch self {
     case .invalid(let reason): "the commit is invalid: \(reason)"
     case .notDone(let reason): "nothing was written: \(reason)"
+    case .overloaded: "nothing was written: too many appends are waiting"
     case .unknown(let id): "the outcome of command \(id) is unknown; send it again"
     }
   }

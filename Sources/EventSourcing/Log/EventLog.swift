@@ -13,6 +13,9 @@ public protocol EventLog: Sendable {
   /// The ticket's outcome throws ``AppendConflict``, ``CommandIDReused`` or ``AppendFailure``.
   func enqueue(_ commit: ProposedCommit) -> AppendTicket
 
+  /// Whether an append would be refused now, since too many have no outcome yet.
+  var isOverloaded: Bool { get }
+
   /// Whole commits in order, from the first event after `position`; at most `limit` commits, fewer
   /// at the end. A position inside a commit gives the rest of that commit.
   /// - Throws: ``LogCorruption`` on a hole.
@@ -43,6 +46,8 @@ public protocol EventLog: Sendable {
 }
 
 extension EventLog {
+  public var isOverloaded: Bool { false }
+
   /// Appends a commit and waits until it is durable.
   @discardableResult
   public func append(_ commit: ProposedCommit) async throws -> Appended {

@@ -32,6 +32,9 @@ final class AppendQueue: Sendable {
 
   var outstanding: Int { state.withLock(\.outstanding) }
 
+  /// Whether the next one would find no room.
+  var isFull: Bool { state.withLock { $0.outstanding >= countMax || $0.bytes >= bytesMax } }
+
   enum Arrival {
     case queued(mustWake: Bool)
     case full

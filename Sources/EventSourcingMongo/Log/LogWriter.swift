@@ -54,7 +54,7 @@ actor LogWriter {
   let connection: MongoConnection
   /// For looking things up while a batch is in flight.
   let lookups: MongoConnection
-  let onAppend: @Sendable (Position) -> Void
+  let onAppend: @Sendable ([RecordedCommit]) -> Void
   let logger: Logger
 
   var head: LogHead?
@@ -78,7 +78,7 @@ actor LogWriter {
 
   init(
     connection: MongoConnection, lookups: MongoConnection, queue: AppendQueue, logger: Logger,
-    onAppend: @escaping @Sendable (Position) -> Void
+    onAppend: @escaping @Sendable ([RecordedCommit]) -> Void
   ) {
     self.connection = connection
     self.lookups = lookups
@@ -246,11 +246,11 @@ actor LogWriter {
   }
 
   func settle(_ commits: ArraySlice<(submission: Submission, document: CommitDocument)>) {
-    guard let last = commits.last else { return }
+    if commits.isEmpty { return }
     for (submission, document) in commits {
       submission.ticket.settle(.success(Appended(commit: document.commit, isRepeated: false)))
     }
     queue.release(commits.count, bytes: commits.reduce(0) { $0 + $1.submission.size })
-    onAppend(last.document.commit.header.lastPosition)
+    onAppend(commits.map(\.document.commit))
   }
 }

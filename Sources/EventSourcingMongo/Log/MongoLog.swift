@@ -9,36 +9,53 @@ import Synchronization
 /// See `docs/adr/0001` for the layout and `docs/adr/0003` for the appender. Reads are at majority:
 /// what was read once is never rolled back.
 public final class MongoLog: EventLog {
-  /// Appends without an outcome, at most; beyond it an append fails at once with `notDone`.
-  private static let outstandingMax = 20_000
-  /// About the memory that they hold, in bytes, at most.
+  /// About the memory that appends without an outcome hold, in bytes, at most.
   private static let outstandingBytesMax = 64 << 20
+  private static let recentCommitsMax = 8192
 
   public let database: MongoDatabase
   public let doorbell: Doorbell
   private let writer: LogWriter
   private let queue: AppendQueue
+  private let recent = RecentCommits(commitsMax: MongoLog.recentCommitsMax)
+  /// For reading the log from end to end.
+  private let readers: MongoDatabase
   private let statisticsCache = Mutex(LogStatisticsFold())
 
-  private init(database: MongoDatabase, logger: Logger) {
+  private init(
+    database: MongoDatabase, readers: MongoDatabase, outstandingMax: Int, logger: Logger
+  ) {
     self.database = database
+    self.readers = readers
     let doorbell = Doorbell()
     self.doorbell = doorbell
     queue = AppendQueue(
-      countMax: Self.outstandingMax, bytesMax: Self.outstandingBytesMax)
+      countMax: outstandingMax, bytesMax: Self.outstandingBytesMax)
     writer = LogWriter(
       connection: database.dedicatedConnection(name: "append"),
       lookups: database.dedicatedConnection(name: "append-lookups"), queue: queue, logger: logger,
-      onAppend: { doorbell.ring($0) })
+      onAppend: { [recent] commits in
+        recent.add(commits)
+        if let last = commits.last { doorbell.ring(last.header.lastPosition) }
+      })
   }
 
   /// Opens the log and creates its indexes when missing.
-  public static func open(_ database: MongoDatabase, logger: Logger) async throws -> MongoLog {
+  /// - Parameters:
+  ///   - readers: connections for ``read(after:limit:)``; nil: those of `database`.
+  ///   - outstandingMax: appends without an outcome, at most; beyond it an append fails at once
+  ///     with ``AppendFailure/overloaded``.
+  public static func open(
+    _ database: MongoDatabase, readers: MongoDatabase? = nil, outstandingMax: Int = 20_000,
+    logger: Logger
+  ) async throws -> MongoLog {
     _ = try await database.withConnection { connection in
       try connection.writeCommand(
         LogCollection.createIndexes, operation: "create the log's indexes")
     }
-    return MongoLog(database: database, logger: logger)
+    return MongoLog(
+      database: database, readers: readers ?? database, outstandingMax: outstandingMax,
+      logger: logger)
   }
 
   public func enqueue(_ commit: ProposedCommit) -> AppendTicket {
@@ -51,7 +68,7 @@ public final class MongoLog: EventLog {
       Submission(commit: commit, ticket: ticket, size: commit.approximateSize))
     {
     case .queued(let mustWake): if mustWake { writer.wake() }
-    case .full: ticket.settle(.failure(AppendFailure.notDone("the queue of appends is full")))
+    case .full: ticket.settle(.failure(AppendFailure.overloaded))
     }
     return ticket
   }
@@ -59,8 +76,11 @@ public final class MongoLog: EventLog {
   /// Appends that have no outcome yet.
   public var outstanding: Int { queue.outstanding }
 
+  public var isOverloaded: Bool { queue.isFull }
+
   public func read(after position: Position, limit: Int) async throws -> [RecordedCommit] {
-    try await database.withConnection { connection in
+    if let recent = recent.read(after: position, limit: limit) { return recent }
+    return try await readers.withConnection { connection in
       let commits = try connection.find(
         LogCollection.after(position), in: LogCollection.name,
         options: LogCollection.options(sort: 1, limit: limit), decode: CommitDocument.decode)

@@ -31,12 +31,14 @@ struct DatabaseOptions: ParsableArguments {
   }
 
   static func openLog(
-    _ database: MongoDatabase, _ logger: Logger, waitMax: Duration = .seconds(30)
+    _ database: MongoDatabase, readers: MongoDatabase? = nil, outstandingMax: Int = 20_000,
+    _ logger: Logger, waitMax: Duration = .seconds(30)
   ) async throws -> MongoLog {
     let deadline = ContinuousClock.now + waitMax
     while true {
       do {
-        return try await MongoLog.open(database, logger: logger)
+        return try await MongoLog.open(
+          database, readers: readers, outstandingMax: outstandingMax, logger: logger)
       } catch let error as MongoError {
         guard error.isTransient || error.domain == .notSent, .now < deadline else {
           throw CommandFailure(

@@ -26,6 +26,9 @@ struct ServerConfiguration: Sendable {
 struct Server {
   /// Connections at once; more wait in the listen queue.
   private static let connectionsMax = 4096
+  /// Appends without an outcome; beyond it commands are refused with 503. A fraction of a second's
+  /// work: who would wait longer is better told at once.
+  private static let outstandingAppendsMax = 2_000
   private static let outstandingPaymentsMax = 20_000
   private static let connections = HTTP1Channel.Configuration(
     idleTimeout: .seconds(60),
@@ -39,7 +42,9 @@ struct Server {
   /// Runs until SIGTERM or SIGINT.
   /// - Parameter onListening: called when requests are answered.
   func run(onListening: @escaping @Sendable () async -> Void = {}) async throws {
-    let log = try await DatabaseOptions.openLog(database, logger)
+    let background = try MongoDatabase(database.uri, niceness: Background.niceness)
+    let log = try await DatabaseOptions.openLog(
+      database, readers: background, outstandingMax: Self.outstandingAppendsMax, logger)
     if !["127.0.0.1", "localhost", "::1"].contains(configuration.host) {
       logger.warning(
         "listening beyond this machine without authentication",
@@ -47,7 +52,7 @@ struct Server {
     }
     let group = ServiceGroup(
       configuration: ServiceGroupConfiguration(
-        services: try services(log, onListening: onListening).map {
+        services: try services(log, background, onListening: onListening).map {
           .init(
             service: $0, successTerminationBehavior: .gracefullyShutdownGroup,
             failureTerminationBehavior: .cancelGroup)
@@ -63,10 +68,11 @@ struct Server {
   }
 
   private func services(
-    _ log: MongoLog, onListening: @escaping @Sendable () async -> Void
+    _ log: MongoLog, _ background: MongoDatabase,
+    onListening: @escaping @Sendable () async -> Void
   ) throws -> [any Service] {
     let roles = configuration.roles
-    let store = MongoReadModels(database)
+    let store = MongoReadModels(background)
     // Queries have connections of their own: workers that catch up must not keep readers waiting.
     let queryStore = MongoReadModels(try MongoDatabase(database.uri))
     let board = ProjectionBoard()
@@ -79,7 +85,7 @@ struct Server {
       services.append(ChangeStreamDoorbell(log, logger: logger))
     }
     if roles.contains(.projections) {
-      services += ReadModels.all.map { driver($0, log, store, board) }
+      services += ReadModels.all.map { Background.Hosted(service: driver($0, log, store, board)) }
     }
     if roles.contains(.sagas) { subscriptions += sagas(log, store, shop) }
     if roles.contains(.reactors) {
@@ -87,9 +93,9 @@ struct Server {
       subscriptions += reactors(log, store, shop, gateway)
       services.append(gateway)
     }
-    services += subscriptions as [any Service]
+    services += subscriptions.map { Background.Hosted(service: $0) }
     let rebuilds = ProjectionOperator(log: log, store: store, board: board, logger: logger)
-    if roles.contains(.projections) { services.append(rebuilds) }
+    if roles.contains(.projections) { services.append(Background.Hosted(service: rebuilds)) }
     let gauges = ServerGauges(
       log: log, board: board, subscriptions: subscriptions, monitor: monitor)
     let router = MagasinAPI.router(

@@ -1,0 +1,48 @@
+import Foundation
+import Mongo
+import ServiceLifecycle
+import Synchronization
+
+/// Where projections, sagas and reactors run: on threads that give way to those of requests. When
+/// more is asked for than the machine can do, orders are taken first and worked off afterwards.
+enum Background {
+  static let niceness = 10
+
+  /// A service whose tasks run in the background.
+  struct Hosted: Service {
+    let service: any Service
+
+    func run() async throws {
+      try await withTaskExecutorPreference(BackgroundExecutor.shared) { try await service.run() }
+    }
+  }
+}
+
+/// As many threads as there are processors, all of them nice.
+private final class BackgroundExecutor: TaskExecutor {
+  static let shared = BackgroundExecutor(threads: ProcessInfo.processInfo.activeProcessorCount)
+
+  private let jobs = Mutex<[UnownedJob]>([])
+  private let wake = DispatchSemaphore(value: 0)
+
+  private init(threads: Int) {
+    for number in 1...max(1, threads) {
+      let thread = Thread { [self] in
+        ThreadPriority.lower(to: Background.niceness)
+        while true {
+          wake.wait()
+          let job = jobs.withLock { $0.isEmpty ? nil : $0.removeFirst() }
+          job?.runSynchronously(on: asUnownedTaskExecutor())
+        }
+      }
+      thread.name = "background-\(number)"
+      thread.start()
+    }
+  }
+
+  func enqueue(_ job: consuming ExecutorJob) {
+    let job = UnownedJob(job)
+    jobs.withLock { $0.append(job) }
+    wake.signal()
+  }
+}
