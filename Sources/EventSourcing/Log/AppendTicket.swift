@@ -18,6 +18,7 @@ public final class AppendTicket: Sendable {
 
   private struct State {
     var standing = Standing.queued
+    var isBackground = false
     var firstWaiter: UnsafeContinuation<Outcome, Never>?
     var furtherWaiters: [UnsafeContinuation<Outcome, Never>] = []
   }
@@ -27,6 +28,15 @@ public final class AppendTicket: Sendable {
   public init() {}
 
   package var standing: Standing { state.withLock { $0.standing } }
+
+  /// Whether it waits in the line of background work.
+  package var isBackground: Bool {
+    state.withLock { state in
+      if case .queued = state.standing { state.isBackground } else { false }
+    }
+  }
+
+  package func markBackground() { state.withLock { $0.isBackground = true } }
 
   /// Nil while the append is queued or in flight.
   public var settled: Outcome? {

@@ -7,19 +7,37 @@ struct Submission: Sendable {
   var ticket: AppendTicket
   /// About the memory that it holds, in bytes.
   var size: Int
+  var isBackground: Bool
 }
 
 /// The appends of this process that have no outcome yet: bounded in number and in size, in the
-/// order in which they were asked for.
+/// order in which they were asked for. Those of background work stand in a line of their own.
 final class AppendQueue: Sendable {
-  private struct State {
+  private struct Line {
     var arrived: [Submission] = []
     /// What has no outcome yet: arrived, waiting at the writer or in flight.
     var outstanding = 0
+
+    mutating func take() -> [Submission] {
+      guard !arrived.isEmpty else { return [] }
+      let taken = arrived
+      arrived = []
+      arrived.reserveCapacity(taken.count)
+      return taken
+    }
+  }
+
+  private struct State {
+    var requests = Line()
+    var background = Line()
     var bytes = 0
     /// The writer is to be woken as soon as so many have arrived; nil: it looks by itself.
     var wakeAt: Int? = 1
+
+    var arrived: Int { requests.arrived.count + background.arrived.count }
   }
+
+  private static let backgroundMax = 50_000
 
   private let countMax: Int
   private let bytesMax: Int
@@ -30,10 +48,14 @@ final class AppendQueue: Sendable {
     self.bytesMax = bytesMax
   }
 
-  var outstanding: Int { state.withLock(\.outstanding) }
+  var outstanding: Int {
+    state.withLock { $0.requests.outstanding + $0.background.outstanding }
+  }
 
-  /// Whether the next one would find no room.
-  var isFull: Bool { state.withLock { $0.outstanding >= countMax || $0.bytes >= bytesMax } }
+  /// Whether a request's append would find no room.
+  var isFull: Bool {
+    state.withLock { $0.requests.outstanding >= countMax || $0.bytes >= bytesMax }
+  }
 
   enum Arrival {
     case queued(mustWake: Bool)
@@ -42,14 +64,21 @@ final class AppendQueue: Sendable {
 
   func add(_ submission: Submission) -> Arrival {
     state.withLock { state in
+      let count =
+        submission.isBackground ? state.background.outstanding : state.requests.outstanding
       // One that is too large for the queue still passes when it is alone.
-      guard state.outstanding < countMax,
-        state.outstanding == 0 || state.bytes + submission.size <= bytesMax
+      guard count < (submission.isBackground ? Self.backgroundMax : countMax),
+        count == 0 || state.bytes + submission.size <= bytesMax
       else { return .full }
-      state.arrived.append(submission)
-      state.outstanding += 1
+      if submission.isBackground {
+        state.background.arrived.append(submission)
+        state.background.outstanding += 1
+      } else {
+        state.requests.arrived.append(submission)
+        state.requests.outstanding += 1
+      }
       state.bytes += submission.size
-      guard let wakeAt = state.wakeAt, state.arrived.count >= wakeAt else {
+      guard let wakeAt = state.wakeAt, state.arrived >= wakeAt else {
         return .queued(mustWake: false)
       }
       state.wakeAt = nil
@@ -58,30 +87,34 @@ final class AppendQueue: Sendable {
   }
 
   /// Everything that has arrived since the last time.
-  func take() -> [Submission] {
+  func take() -> (requests: [Submission], background: [Submission]) {
     state.withLock { state in
       state.wakeAt = nil
-      guard !state.arrived.isEmpty else { return [] }
-      let taken = state.arrived
-      state.arrived = []
-      state.arrived.reserveCapacity(taken.count)
-      return taken
+      return (state.requests.take(), state.background.take())
     }
   }
 
   /// Asks for a wake-up when `count` have arrived. False when they are there already.
   func sleep(until count: Int) -> Bool {
     state.withLock { state in
-      guard state.arrived.count < count else { return false }
+      guard state.arrived < count else { return false }
       state.wakeAt = count
       return true
     }
   }
 
   /// Gives free the places of submissions whose outcome is known.
-  func release(_ count: Int, bytes: Int) {
+  func release(_ submissions: some Sequence<Submission>) {
+    var requests = 0
+    var background = 0
+    var bytes = 0
+    for submission in submissions {
+      if submission.isBackground { background += 1 } else { requests += 1 }
+      bytes += submission.size
+    }
     state.withLock { state in
-      state.outstanding -= count
+      state.requests.outstanding -= requests
+      state.background.outstanding -= background
       state.bytes -= bytes
     }
   }

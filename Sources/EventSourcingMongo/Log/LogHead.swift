@@ -70,8 +70,7 @@ extension LogHead {
       case .settled(let outcome) where outcome.isFirst: continue
       case .queued, .numbered: return .wait
       case .settled:
-        return .refuse(
-          AppendConflict(stream: commit.events[0].stream, expected: .any, actual: nil))
+        return .refuse(.onFailedAppend(commit))
       }
     }
     for (stream, expected) in commit.expectations {
@@ -118,6 +117,13 @@ extension LogHead {
     }
     apply(document)
     return .success(document)
+  }
+}
+
+extension AppendConflict {
+  /// The decision was built on an append that failed.
+  static func onFailedAppend(_ commit: ProposedCommit) -> AppendConflict {
+    AppendConflict(stream: commit.events[0].stream, expected: .any, actual: nil)
   }
 }
 

@@ -55,7 +55,7 @@ extension LogWriter {
 
   private func finish(_ submission: Submission, _ outcome: AppendTicket.Outcome) {
     submission.ticket.settle(outcome)
-    queue.release(1, bytes: submission.size)
+    queue.release(CollectionOfOne(submission))
   }
 
   private func fail(_ submissions: [Submission], _ failure: (CommandID) -> AppendFailure) {
@@ -74,7 +74,7 @@ extension LogWriter {
     series += 1
     var batch = Batch(before: end)
     var waiting: [Submission] = []
-    var refused: [(submission: Submission, conflict: AppendConflict)] = []
+    var refused: [Rider] = []
     for submission in round {
       let isRepeated = batch.commands.contains(submission.commit.context.commandID)
       if isRepeated || batch.isFull {
@@ -94,22 +94,36 @@ extension LogWriter {
       case .refuse(let conflict):
         // What was taken may be the reason and may yet fail: only the log itself is a reason.
         if batch.commits.isEmpty {
-          refused.append((submission, conflict))
+          refused.append(Rider(submission: submission, conflict: conflict))
         } else {
           waiting.append(submission)
         }
       }
     }
     let rest = batch.commits.isEmpty ? [] : try await send(batch)
-    // Whatever took the version is held by a majority, so this very command is too if it was that.
+    let again = await settle(refused)
+    return rest + again + waiting + later
+  }
+
+  /// Answers appends that are refused on account of durable commits, or were done by them. Answers
+  /// what has to be judged again.
+  func settle(_ riders: [Rider]) async -> [Submission] {
+    guard !riders.isEmpty else { return [] }
     let conflicts = Dictionary(
-      refused.map { (ObjectIdentifier($0.submission.ticket), $0.conflict) },
+      riders.map { (ObjectIdentifier($0.submission.ticket), $0.conflict) },
       uniquingKeysWith: { first, _ in first })
-    for submission in try await answerThoseDone(refused.map(\.submission), linearizable: false) {
-      guard let conflict = conflicts[ObjectIdentifier(submission.ticket)] else { continue }
-      finish(submission, .failure(conflict))
+    do {
+      // What took the version is held by a majority, so this very command is too if it was that.
+      return try await answerThoseDone(riders.map(\.submission), linearizable: false).filter {
+        guard let conflict = conflicts[ObjectIdentifier($0.ticket)] ?? nil else { return true }
+        finish($0, .failure(conflict))
+        return false
+      }
+    } catch {
+      logger.warning("appends failed", metadata: ["error": "\(error)"])
+      fail(riders.map(\.submission).filter { $0.ticket.settled == nil }) { .unknown($0) }
+      return []
     }
-    return rest + waiting + later
   }
 
   /// As many of the first ones as one round looks at: at least one.

@@ -15,37 +15,13 @@ import Mongo
 /// a conflict, a command that was done before) waits until nothing is in flight and is then looked
 /// into step by step: `LogWriter+Settling.swift`.
 actor LogWriter {
-  /// Commits of one insert, at most.
-  static let batchCommitsMax = 1000
-  /// Events of one insert, at most.
-  private static let batchEventsMax = 4000
-  /// Bytes of one insert, about at most: well below MongoDB's limit of 48 MB a message.
-  private static let batchBytesMax = 16 << 20
   /// Commits that are numbered before the writer looks whether a reply has come.
   private static let sliceMax = 128
+  /// Commits of background work in a batch without a request, at most: a request that comes next
+  /// does not wait for long.
+  private static let backgroundBatchMax = 128
   /// While a batch is in flight the writer is woken for no fewer arrivals.
   private static let arrivalsMin = 16
-
-  /// Numbered commits that go together.
-  struct Batch {
-    /// Where the log ends before them.
-    var before: LogHead.End
-    var commits: [(submission: Submission, document: CommitDocument)] = []
-    var commands: Set<CommandID> = []
-    var events = 0
-    var bytes = 0
-
-    var isFull: Bool {
-      commits.count >= batchCommitsMax || events >= batchEventsMax || bytes >= batchBytesMax
-    }
-
-    mutating func append(_ submission: Submission, _ document: CommitDocument) {
-      commits.append((submission, document))
-      commands.insert(submission.commit.context.commandID)
-      events += submission.commit.events.count
-      bytes += document.document.bytes.count
-    }
-  }
 
   private let executor = ThreadExecutor(name: "appender")
   /// Tells this process from others.
@@ -62,8 +38,12 @@ actor LogWriter {
   var series = 0
   var turns = AppenderTurns()
   private var backlog: ArraySlice<Submission> = []
+  /// Appends of background work that have arrived: they join a batch that is about to be sent.
+  private var background: ArraySlice<Submission> = []
   private var next: Batch?
   private var inFlight: Batch?
+  /// The tickets of riders.
+  private var aside: Set<ObjectIdentifier> = []
   /// The first of the backlog needs more than a number.
   private var isStalled = false
   /// Stream heads are being looked up for the first of the backlog.
@@ -106,18 +86,37 @@ actor LogWriter {
     rest()
   }
 
+  private func takeArrivals() {
+    let arrived = queue.take()
+    backlog = backlog.isEmpty ? arrived.requests[...] : backlog + arrived.requests
+    background = background.isEmpty ? arrived.background[...] : background + arrived.background
+  }
+
+  /// Lets some background work join the requests of the next batch: little when there are many
+  /// requests, never nothing.
+  private func admitBackground() {
+    takeArrivals()
+    if background.isEmpty { return }
+    let requests = (next?.commits.count ?? 0) + backlog.count
+    let share = requests == 0 ? Self.backgroundBatchMax : max(4, requests / 8)
+    backlog += background.prefix(share)
+    background.removeFirst(min(share, background.count))
+  }
+
   /// Numbers what is queued, up to a full batch or a slice.
   private func fill() {
     var room = Self.sliceMax
     while room > 0, !isStalled, !isLearning, next?.isFull != true {
-      if backlog.isEmpty { backlog = queue.take()[...] }
+      if backlog.isEmpty { takeArrivals() }
       guard let submission = backlog.first else { return }
-      let id = submission.commit.context.commandID
-      guard let end = head?.end, inFlight?.commands.contains(id) != true,
-        next?.commands.contains(id) != true
-      else {
+      guard let end = head?.end else {
         isStalled = true
         return
+      }
+      let id = submission.commit.context.commandID
+      if inFlight?.commands.contains(id) == true || next?.commands.contains(id) == true {
+        setAside(submission, conflict: nil)
+        continue
       }
       switch head?.judge(submission.commit, series: series) {
       case .take:
@@ -130,13 +129,47 @@ actor LogWriter {
         next?.append(submission, document)
         backlog.removeFirst()
         room -= 1
+      case .refuse(let conflict): setAside(submission, conflict: conflict)
       case .lookUp: learn()
-      case .wait, .refuse, nil: isStalled = true
+      case .wait where submission.commit.builtOn.contains(where: isAside):
+        setAside(submission, conflict: .onFailedAppend(submission.commit))
+      case .wait, nil: isStalled = true
       }
     }
   }
 
+  /// Lets the first of the backlog wait for the outcome of what is numbered before it.
+  private func setAside(_ submission: Submission, conflict: AppendConflict?) {
+    backlog.removeFirst()
+    aside.insert(ObjectIdentifier(submission.ticket))
+    let rider = Rider(submission: submission, conflict: conflict)
+    if next != nil {
+      next?.riders.append(rider)
+    } else if inFlight != nil {
+      inFlight?.riders.append(rider)
+    } else {
+      answer([rider])
+    }
+  }
+
+  private func isAside(_ ticket: AppendTicket) -> Bool { aside.contains(ObjectIdentifier(ticket)) }
+
+  /// Answers appends that met something durable, while others go on.
+  private func answer(_ riders: [Rider]) {
+    if riders.isEmpty { return }
+    Task {
+      let again = await settle(riders)
+      for rider in riders { aside.remove(ObjectIdentifier(rider.submission.ticket)) }
+      if !again.isEmpty { backlog = (again + backlog)[...] }
+      advance()
+    }
+  }
+
   private func launch() {
+    if !isStalled, !isLearning {
+      admitBackground()
+      fill()
+    }
     guard let batch = next else { return }
     next = nil
     inFlight = batch
@@ -152,18 +185,19 @@ actor LogWriter {
     } catch {
       result = .failure(error)
     }
+    let riders = inFlight?.riders ?? []
     inFlight = nil
     guard case .success(let reply) = result, reply.isClean else {
-      await takeUp(batch, result)
+      await takeUp(batch, result, riders)
       return
     }
     let mustYield = turns.areOver
     if !mustYield {
       // What waits for the disk comes first, who waits for an answer second.
-      fill()
       launch()
     }
     settle(batch.commits[...])
+    answer(riders)
     if mustYield {
       isYielding = true
       await letOthersIn()
@@ -174,14 +208,15 @@ actor LogWriter {
 
   private func rest() {
     if isStalled || isLearning || next?.isFull == true { return }
-    if inFlight == nil, next == nil, backlog.isEmpty { turns.end() }
+    if inFlight == nil, next == nil, backlog.isEmpty, background.isEmpty { turns.end() }
+    if inFlight == nil, !isYielding, !background.isEmpty { return wake() }
     if !backlog.isEmpty || !queue.sleep(until: inFlight == nil ? 1 : Self.arrivalsMin) { wake() }
   }
 
   /// Looks up the streams that the next ones of the backlog name and this process has not met.
   private func learn() {
     isLearning = true
-    let submissions = Self.round(backlog.prefix(Self.batchCommitsMax))
+    let submissions = Self.round(backlog.prefix(Batch.commitsMax))
     Task {
       do {
         try await learnHeads(for: submissions)
@@ -197,8 +232,8 @@ actor LogWriter {
   private func settleStalled() {
     isStalled = false
     isSettling = true
-    if backlog.isEmpty { backlog = queue.take()[...] }
-    let open = Array(backlog.prefix(Self.batchCommitsMax))
+    if backlog.isEmpty { takeArrivals() }
+    let open = Array(backlog.prefix(Batch.commitsMax))
     backlog.removeFirst(open.count)
     next = nil
     Task {
@@ -209,14 +244,16 @@ actor LogWriter {
   }
 
   /// Looks into a batch that did not simply get through, and into the one that was built on it.
-  private func takeUp(_ batch: Batch, _ result: Result<WriteReply, any Error>) async {
+  private func takeUp(
+    _ batch: Batch, _ result: Result<WriteReply, any Error>, _ riders: [Rider]
+  ) async {
     isSettling = true
     series += 1
-    let following = next?.commits ?? []
+    let following = next
     next = nil
     if let last = batch.commits.last?.document {
       head?.takeBack(
-        following.lazy.map(\.document),
+        (following?.commits ?? []).lazy.map(\.document),
         to: LogHead.End(position: last.commit.header.lastPosition, hash: last.hash))
     }
     var open = batch.commits.map(\.submission)
@@ -226,7 +263,10 @@ actor LogWriter {
     } catch {
       failure = error
     }
-    await workOff(open + following.map(\.submission), after: failure)
+    let waiting = riders.map(\.submission)
+    let behind = following?.submissions ?? []
+    for submission in waiting + behind { aside.remove(ObjectIdentifier(submission.ticket)) }
+    await workOff(open + waiting + behind, after: failure)
     isSettling = false
     advance()
   }
@@ -237,7 +277,8 @@ actor LogWriter {
     next = nil
     series += 1
     head?.takeBack(batch.commits.lazy.map(\.document), to: batch.before)
-    backlog = (batch.commits.map(\.submission) + backlog)[...]
+    for rider in batch.riders { aside.remove(ObjectIdentifier(rider.submission.ticket)) }
+    backlog = (batch.submissions + backlog)[...]
   }
 
   func insert(_ batch: Batch) async throws -> WriteReply {
@@ -250,7 +291,7 @@ actor LogWriter {
     for (submission, document) in commits {
       submission.ticket.settle(.success(Appended(commit: document.commit, isRepeated: false)))
     }
-    queue.release(commits.count, bytes: commits.reduce(0) { $0 + $1.submission.size })
+    queue.release(commits.lazy.map(\.submission))
     onAppend(commits.map(\.document.commit))
   }
 }

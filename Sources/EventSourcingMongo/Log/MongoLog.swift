@@ -64,8 +64,12 @@ public final class MongoLog: EventLog {
       ticket.settle(.failure(AppendFailure.invalid(defect)))
       return ticket
     }
+    // Behind what it was built on: an append never overtakes one of the same stream.
+    let isBackground = WorkPriority.isBackground || commit.builtOn.contains(where: \.isBackground)
+    if isBackground { ticket.markBackground() }
     switch queue.add(
-      Submission(commit: commit, ticket: ticket, size: commit.approximateSize))
+      Submission(
+        commit: commit, ticket: ticket, size: commit.approximateSize, isBackground: isBackground))
     {
     case .queued(let mustWake): if mustWake { writer.wake() }
     case .full: ticket.settle(.failure(AppendFailure.overloaded))

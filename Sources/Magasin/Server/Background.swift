@@ -1,3 +1,4 @@
+import EventSourcing
 import Foundation
 import Mongo
 import ServiceLifecycle
@@ -13,7 +14,11 @@ enum Background {
     let service: any Service
 
     func run() async throws {
-      try await withTaskExecutorPreference(BackgroundExecutor.shared) { try await service.run() }
+      try await WorkPriority.$isBackground.withValue(true) {
+        try await withTaskExecutorPreference(BackgroundExecutor.shared) {
+          try await service.run()
+        }
+      }
     }
   }
 }
