@@ -7,7 +7,8 @@ import Synchronization
 /// gone.
 package final class ThreadExecutor: SerialExecutor {
   private enum Work {
-    case job(UnownedJob, UnownedSerialExecutor)
+    /// With its executor, which must outlive it: the job may let go of the last other owner.
+    case job(UnownedJob, ThreadExecutor)
     case call(@Sendable () -> Void)
   }
 
@@ -40,7 +41,8 @@ package final class ThreadExecutor: SerialExecutor {
         }
         for one in work {
           switch one {
-          case .job(let job, let executor): job.runSynchronously(on: executor)
+          case .job(let job, let executor):
+            job.runSynchronously(on: executor.asUnownedSerialExecutor())
           case .call(let call): call()
           }
         }
@@ -69,7 +71,7 @@ package final class ThreadExecutor: SerialExecutor {
   }
 
   package func enqueue(_ job: consuming ExecutorJob) {
-    queue.add(.job(UnownedJob(job), asUnownedSerialExecutor()))
+    queue.add(.job(UnownedJob(job), self))
   }
 
   /// Runs `body` on the thread, in turn with the jobs: for who is in no task.

@@ -6,6 +6,8 @@ import Mongo
 /// its own, with test commands on. It ends with the test process, however that ends.
 public actor TestMongod {
   public static let shared = TestMongod()
+  /// A server of its own for tests that let it fail: a fail point is the whole server's.
+  public static let breakable = TestMongod()
 
   public struct Missing: Error, CustomStringConvertible {
     public let description: String
@@ -29,6 +31,14 @@ public actor TestMongod {
     let port = try await started()
     return try MongoURI(
       "mongodb://127.0.0.1:\(port)/\(name)?replicaSet=rs0&appName=test-\(name)\(options)")
+  }
+
+  /// The port on this machine of a server that was started here, whatever the environment names.
+  public func port() async throws -> UInt16 { UInt16(try await started()) }
+
+  /// Lets that server fail.
+  public func faults() async throws -> ServerFaults {
+    try ServerFaults(MongoURI("mongodb://127.0.0.1:\(try await started())/?appName=faults"))
   }
 
   private func started() async throws -> Int {

@@ -11,7 +11,7 @@ extension LogWriter {
   /// Events and expectations that are looked at in one round, about at most.
   private static let roundMax = 8000
 
-  private struct SendFailure: Error {
+  fileprivate struct SendFailure: Error {
     var mayBeDone: Bool
     var cause: any Error
   }
@@ -20,23 +20,25 @@ extension LogWriter {
   func workOff(_ submissions: [Submission], after failure: (any Error)? = nil) async {
     var open = submissions
     var failure = failure
+    // Once something may have been written it may land until it is found or its place is taken.
+    var isDoubtful = false
     var deadline: ContinuousClock.Instant?
     var attempt = 0
     while true {
       if let error = failure {
-        open.removeAll { $0.ticket.settled != nil }
+        open.removeAll { $0.ticket.settled != nil && !isAbandoned($0) }
         head = nil
         attempt += 1
-        guard deadline != nil || (error as? SendFailure)?.mayBeDone == true else {
-          logger.warning("appends failed", metadata: ["error": "\(error)"])
-          fail(open) { _ in .notDone("the database does not answer") }
-          return
-        }
-        let limit = deadline ?? .now + Self.settlingMax
+        isDoubtful = isDoubtful || (error as? SendFailure)?.mayBeDone == true
+        let limit = deadline ?? (isDoubtful ? .now + Self.settlingMax : .now)
         deadline = limit
         guard .now < limit else {
-          logger.error("the outcome of appends is unknown", metadata: ["error": "\(error)"])
-          fail(open) { .unknown($0) }
+          logger.error(
+            "appends failed",
+            metadata: ["error": "\(error)", "outcome": isDoubtful ? "unknown" : "not done"])
+          fail(open) { isDoubtful ? .unknown($0) : .databaseSilent }
+          // What waits behind them was never sent, and would only wait for the same.
+          fail(takeWaiting()) { _ in .databaseSilent }
           return
         }
         try? await Task.sleep(for: Backoff.standard.delay(attempt: attempt))
@@ -53,12 +55,12 @@ extension LogWriter {
     }
   }
 
-  private func finish(_ submission: Submission, _ outcome: AppendTicket.Outcome) {
+  func finish(_ submission: Submission, _ outcome: AppendTicket.Outcome) {
     submission.ticket.settle(outcome)
-    queue.release(CollectionOfOne(submission))
+    release(CollectionOfOne(submission))
   }
 
-  private func fail(_ submissions: [Submission], _ failure: (CommandID) -> AppendFailure) {
+  func fail(_ submissions: some Sequence<Submission>, _ failure: (CommandID) -> AppendFailure) {
     for submission in submissions {
       finish(submission, .failure(failure(submission.commit.context.commandID)))
     }
@@ -121,7 +123,7 @@ extension LogWriter {
       }
     } catch {
       logger.warning("appends failed", metadata: ["error": "\(error)"])
-      fail(riders.map(\.submission).filter { $0.ticket.settled == nil }) { .unknown($0) }
+      fail(riders.map(\.submission)) { .unknown($0) }
       return []
     }
   }
@@ -143,7 +145,7 @@ extension LogWriter {
     do {
       reply = try await insert(batch)
     } catch let error as MongoError {
-      throw SendFailure(mayBeDone: error.isOutcomeUnknown, cause: error)
+      throw SendFailure(error)
     }
     return try await conclude(reply, of: batch)
   }
@@ -155,14 +157,12 @@ extension LogWriter {
     do {
       return try await conclude(try result.get(), of: batch)
     } catch let error as MongoError {
-      throw SendFailure(mayBeDone: error.isOutcomeUnknown, cause: error)
+      throw SendFailure(error)
     }
   }
 
   private func conclude(_ reply: WriteReply, of batch: Batch) async throws -> [Submission] {
-    if let failure = reply.failure {
-      throw SendFailure(mayBeDone: failure.isOutcomeUnknown, cause: failure)
-    }
+    if let failure = reply.failure { throw SendFailure(failure) }
     if let concern = reply.writeConcernError {
       throw SendFailure(mayBeDone: true, cause: concern)
     }
@@ -197,6 +197,8 @@ extension LogWriter {
       if try await answerThoseDone([rest[0]], linearizable: true).isEmpty {
         return Array(rest.dropFirst())
       }
+      // Or a stream that was taken for new and is not.
+      try await learnHeads(of: Set(rest[0].commit.events.map(\.stream)))
     }
     if first.keyPattern == ["_id"] { await knock() }
     try await catchUp()
@@ -267,11 +269,27 @@ extension LogWriter {
   func learnHeads(for submissions: some Sequence<Submission>) async throws {
     var unknown: Set<StreamName> = []
     for submission in submissions { head?.collectUnknown(submission.commit, into: &unknown) }
-    guard !unknown.isEmpty else { return }
-    let streams = Array(unknown)
+    try await learnHeads(of: unknown)
+  }
+
+  private func learnHeads(of streams: Set<StreamName>) async throws {
+    if streams.isEmpty { return }
+    let streams = Array(streams)
     let versions = try await lookups.run { connection in
       try streams.map { try connection.version(of: $0) }
     }
-    for (stream, version) in zip(streams, versions) { self.head?.learn(version, of: stream) }
+    for (stream, version) in zip(streams, versions) { head?.learn(version, of: stream) }
   }
+}
+
+extension LogWriter.SendFailure {
+  /// The server's own errors count as doubt, all of them: the driver sends a write a second time by
+  /// itself, and then only the second error is seen.
+  fileprivate init(_ error: MongoError) {
+    self.init(mayBeDone: error.domain == .server || error.isOutcomeUnknown, cause: error)
+  }
+}
+
+extension AppendFailure {
+  fileprivate static var databaseSilent: AppendFailure { .notDone("the database does not answer") }
 }

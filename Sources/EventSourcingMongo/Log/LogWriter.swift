@@ -41,7 +41,7 @@ actor LogWriter {
   /// Appends of background work that have arrived: they join a batch that is about to be sent.
   private var background: ArraySlice<Submission> = []
   private var next: Batch?
-  private var inFlight: Batch?
+  var inFlight: Batch?
   /// The tickets of riders.
   private var aside: Set<ObjectIdentifier> = []
   /// The first of the backlog needs more than a number.
@@ -49,8 +49,12 @@ actor LogWriter {
   /// Stream heads are being looked up for the first of the backlog.
   private var isLearning = false
   /// The unusual is being looked into; nothing else moves.
-  private var isSettling = false
+  var isSettling = false
   private var isYielding = false
+  var watched: (submissions: [Submission], since: ContinuousClock.Instant)?
+  var isWatching = false
+  /// The tickets of those that are not waited for any more.
+  var abandoned: Set<ObjectIdentifier> = []
 
   nonisolated var unownedExecutor: UnownedSerialExecutor {
     executor.asUnownedSerialExecutor()
@@ -84,6 +88,15 @@ actor LogWriter {
       }
     }
     rest()
+  }
+
+  /// What was never sent.
+  func takeWaiting() -> [Submission] {
+    takeArrivals()
+    let waiting = Array(backlog) + background
+    backlog = []
+    background = []
+    return waiting
   }
 
   private func takeArrivals() {
@@ -174,6 +187,7 @@ actor LogWriter {
     next = nil
     inFlight = batch
     turns.begin()
+    watch(batch.submissions)
     Task { await send(batch) }
     if turns.isTimeToListen { Task { await listen() } }
   }
@@ -236,6 +250,7 @@ actor LogWriter {
     let open = Array(backlog.prefix(Batch.commitsMax))
     backlog.removeFirst(open.count)
     next = nil
+    watch(open)
     Task {
       await workOff(open)
       isSettling = false
@@ -291,7 +306,7 @@ actor LogWriter {
     for (submission, document) in commits {
       submission.ticket.settle(.success(Appended(commit: document.commit, isRepeated: false)))
     }
-    queue.release(commits.lazy.map(\.submission))
+    release(commits.lazy.map(\.submission))
     onAppend(commits.map(\.document.commit))
   }
 }

@@ -1,0 +1,77 @@
+import EventSourcing
+import EventSourcingMongo
+import Foundation
+import MongoTesting
+import Testing
+
+@Suite("An append whose messages are late", .serialized)
+struct LateMessageTests {
+  @Test("without any reply the outcome is unknown, after a bounded time; later the truth is told")
+  func noReplies() async throws {
+    try await FaultRig.with(options: FaultRig.impatient) { rig in
+      let before = try await rig.attempt(.test("a"))
+      rig.proxy.inject(ReplyCuttingProxy.Fault(.hold, .reply))
+      let attempts = try await rig.attempt(
+        all: [.test("a"), .test("b", expecting: .noStream), .test("a")])
+      #expect(attempts[0].isUnknown)
+      for attempt in attempts {
+        #expect(attempt.isUnknown || attempt.isNotDone)
+      }
+      rig.proxy.heal()
+      try await rig.checkReuseIsRefused(before.commit)
+      let truth = try await rig.attempt(attempts[0].commit)
+      #expect(truth.position == Position(2))
+      try await rig.checkReuseIsRefused(attempts[0].commit)
+      try await rig.audit([before] + attempts)
+    }
+  }
+
+  enum Meanwhile: CaseIterable {
+    case nothing
+    case anotherProcessWrites
+    case serverIsGone
+  }
+
+  @Test(
+    "a write that is still on its way when its caller is answered never makes the answer a lie",
+    arguments: LostMessageTests.retrying, Meanwhile.allCases)
+  func lateWrite(_ retry: String, _ meanwhile: Meanwhile) async throws {
+    try await FaultRig.with(options: FaultRig.impatient + retry) { rig in
+      var attempts = [try await rig.attempt(.test("a"))]
+      rig.proxy.inject(ReplyCuttingProxy.Fault(.hold, .request, of: "insert"))
+      let late = ProposedCommit.test("a")
+      let ticket = rig.log.enqueue(late)
+      while rig.proxy.struck == 0 { try await Task.sleep(for: .milliseconds(2)) }
+      switch meanwhile {
+      case .nothing: break
+      case .anotherProcessWrites:
+        attempts.append(try await rig.attempt(.test("a"), on: rig.observer))
+      case .serverIsGone: rig.proxy.refuse()
+      }
+      let outcome = try await ticket.outcome(within: .seconds(30))
+      if meanwhile == .serverIsGone { try rig.proxy.admit() }
+      // What was held reaches the server now.
+      rig.proxy.heal()
+      let next = try await rig.attempt(.test("a"))
+      #expect(next.appended != nil)
+      try await Task.sleep(for: .milliseconds(200))
+      attempts.append(Attempt(commit: late, outcome: outcome))
+      try await rig.audit(attempts + [next])
+    }
+  }
+
+  @Test("a late reply changes nothing", arguments: LostMessageTests.retrying)
+  func lateReply(_ retry: String) async throws {
+    try await FaultRig.with(options: FaultRig.impatient + retry) { rig in
+      var attempts: [Attempt] = []
+      for index in 0..<3 {
+        rig.proxy.inject(ReplyCuttingProxy.Fault(.hold, .reply, of: "insert", times: 1))
+        let attempt = try await rig.attempt(.test("a", "b\(index)"))
+        #expect(attempt.position == Position(Int64(index) * 2 + 2))
+        attempts.append(attempt)
+        rig.proxy.heal()
+      }
+      try await rig.audit(attempts)
+    }
+  }
+}

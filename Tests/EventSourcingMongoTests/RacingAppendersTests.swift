@@ -1,0 +1,149 @@
+import EventSourcing
+import EventSourcingMongo
+import Foundation
+import MongoTesting
+import Testing
+
+@Suite("Appenders of several processes on one log", .serialized)
+struct RacingAppendersTests {
+  private static let processes = 3
+
+  /// Appends from as many logs as there are processes, of which all but the observer's can fail.
+  private func race(
+    _ rig: FaultRig, _ commits: [[ProposedCommit]]
+  ) async throws -> [[Attempt]] {
+    var logs = [rig.log, rig.observer]
+    while logs.count < Self.processes { logs.append(try await FaultRig.open(rig.uri)) }
+    return try await withThrowingTaskGroup(of: (Int, [Attempt]).self) { group in
+      for (index, (log, commits)) in zip(logs, commits).enumerated() {
+        // Several callers a process, each with one append at a time.
+        for caller in 0..<10 {
+          group.addTask {
+            var attempts: [Attempt] = []
+            for place in stride(from: caller, to: commits.count, by: 10) {
+              attempts.append(try await rig.attempt(commits[place], on: log))
+            }
+            return (index, attempts)
+          }
+        }
+      }
+      return try await group.reduce(into: Array(repeating: [], count: Self.processes)) {
+        $0[$1.0] += $1.1
+      }
+    }
+  }
+
+  @Test("all land, in one order, without a hole")
+  func gapless() async throws {
+    try await FaultRig.with { rig in
+      let commits = (0..<Self.processes).map { process in
+        (0..<200).map { ProposedCommit.test("shared", "own\(process)_\($0 % 20)") }
+      }
+      let attempts = try await race(rig, commits).flatMap { $0 }
+      #expect(attempts.allSatisfy { $0.appended?.isRepeated == false })
+      #expect(try await rig.observer.head() == Position(1200))
+      #expect(
+        try await rig.observer.version(of: StreamName(category: "things", id: "shared"))
+          == Version(600))
+      try await rig.audit(attempts)
+    }
+  }
+
+  @Test("of those that expect the same version one wins")
+  func oneWinner() async throws {
+    try await FaultRig.with { rig in
+      let rounds: [ExpectedVersion] = [.noStream, .exactly(Version(1)), .exactly(Version(2))]
+      var all: [Attempt] = []
+      for expected in rounds {
+        let commits = (0..<Self.processes).map { _ in
+          (0..<100).map { ProposedCommit.test("contested\($0)", expecting: expected) }
+        }
+        let attempts = try await race(rig, commits).flatMap { $0 }
+        let wins = Dictionary(grouping: attempts.filter { $0.appended != nil }) {
+          $0.commit.events[0].stream
+        }
+        #expect(wins.count == 100)
+        #expect(wins.values.allSatisfy { $0.count == 1 })
+        #expect(attempts.count { $0.isConflict } == 200)
+        all += attempts
+      }
+      try await rig.audit(all)
+    }
+  }
+
+  @Test("an expected version holds for a stream that is only read")
+  func readsAreChecked() async throws {
+    try await FaultRig.with { rig in
+      let price = StreamName(category: "things", id: "price")
+      let first = try await rig.attempt(.test("price"))
+      // One process changes the price, the others sell at the price that they have read.
+      let orders = (0..<100).map { index in
+        var order = ProposedCommit.test("order\(index)")
+        order.expectations = [price: .exactly(Version(1))]
+        return order
+      }
+      let change = (0..<20).map { ProposedCommit.test($0 == 10 ? "price" : "filler\($0)") }
+      let attempts = try await race(
+        rig, [Array(orders[..<50]), change, Array(orders[50...])]
+      ).flatMap { $0 }
+      let stored = try await rig.stored()
+      let changed = attempts.first { $0.commit.events[0].stream == price }?.position
+      for order in attempts where order.commit.expectations[price] != nil {
+        let position = stored[order.id]?.header.firstPosition
+        #expect(position.map { $0 < (changed ?? .start) } ?? order.isConflict)
+      }
+      try await rig.audit([first] + attempts)
+    }
+  }
+
+  @Test("a process that was idle while another wrote a lot knows every version")
+  func idleProcess() async throws {
+    try await FaultRig.with { rig in
+      let first = try await rig.attempt(.test("a", "b"))
+      let others = try await rig.attempt(
+        all: (0..<6000).map { .test("a", "c\($0 % 100)") }, on: rig.observer)
+      let stale = try await rig.attempt(.test("a", expecting: .exactly(Version(1))))
+      #expect(stale.isConflict)
+      let exact = try await rig.attempt(.test("a", expecting: .exactly(Version(6001))))
+      let untouched = try await rig.attempt(.test("b", expecting: .exactly(Version(1))))
+      #expect([exact, untouched].allSatisfy { $0.appended != nil })
+      try await rig.audit([first, stale, exact, untouched], others: others.count)
+    }
+  }
+
+  @Test("a command that several processes do has one effect, and one answer")
+  func oneEffect() async throws {
+    try await FaultRig.with { rig in
+      let commands = (0..<150).map { ProposedCommit.test("shared", "own\($0)") }
+      let attempts = try await race(
+        rig, (0..<Self.processes).map { _ in commands.shuffled() }
+      ).flatMap { $0 }
+      for same in Dictionary(grouping: attempts, by: \.id).values {
+        #expect(Set(same.map(\.position)).count == 1)
+        #expect(same.count { $0.appended?.isRepeated == false } == 1)
+      }
+      #expect(try await rig.observer.head() == Position(300))
+      try await rig.audit(attempts)
+    }
+  }
+
+  @Test("several processes whose messages are lost lose and double nothing")
+  func lostMessages() async throws {
+    try await FaultRig.with(options: FaultRig.brisk + "&retryWrites=false") { rig in
+      let shared = (0..<50).map { ProposedCommit.test("shared", "both\($0)") }
+      let commits = (0..<Self.processes).map { process in
+        shared + (0..<150).map { ProposedCommit.test("shared", "own\(process)_\($0)") }
+      }
+      async let attempts = race(rig, commits)
+      for _ in 0..<3 {
+        try await Task.sleep(for: .milliseconds(150))
+        rig.proxy.inject(ReplyCuttingProxy.Fault(.cut, .reply, of: "insert", times: 1))
+        rig.proxy.inject(ReplyCuttingProxy.Fault(.cut, .request, of: "insert", times: 1))
+      }
+      let all = try await attempts.flatMap { $0 }
+      #expect(rig.proxy.struck > 0)
+      #expect(all.allSatisfy { $0.isDoneOrNotDone })
+      try await rig.audit(all)
+    }
+  }
+}

@@ -1,0 +1,150 @@
+import EventSourcing
+import EventSourcingMongo
+import Foundation
+import MongoTesting
+import Testing
+
+/// Fail points are the whole server's: one test at a time.
+@Suite("An append that the server fails", .serialized)
+struct ServerFaultTests {
+  /// Shutdown, step-down, not the primary, recovering, interrupted by either.
+  static let stateChanges: [Int32] = [91, 189, 10107, 13435, 11600, 11602]
+
+  @Test(
+    "an insert that was refused in a change of state is done once, or not at all",
+    arguments: stateChanges, LostMessageTests.retrying)
+  func refusedBefore(_ code: Int32, _ retry: String) async throws {
+    try await FaultRig.withBreakableServer(options: FaultRig.brisk + retry) { rig, server in
+      var attempts = [try await rig.attempt(.test("a"))]
+      for times: Int32 in [1, 3] {
+        let struck = try await server.struck
+        try await server.inject(.error(code), of: rig.appName, times: times)
+        let attempt = try await rig.attempt(.test("a", "b\(times)"))
+        #expect(try await server.struck > struck)
+        #expect(attempt.isDoneOrNotDone)
+        try await server.heal()
+        attempts.append(attempt)
+      }
+      try await rig.audit(attempts)
+    }
+  }
+
+  @Test(
+    "an insert whose connection the server closed is done once, or not at all",
+    arguments: LostMessageTests.retrying, [1, 2, 4])
+  func closedConnection(_ retry: String, _ times: Int32) async throws {
+    try await FaultRig.withBreakableServer(options: FaultRig.brisk + retry) { rig, server in
+      let before = try await rig.attempt(.test("a"))
+      let struck = try await server.struck
+      try await server.inject(.closedConnection, of: rig.appName, times: times)
+      let attempt = try await rig.attempt(.test("a"))
+      #expect(try await server.struck > struck)
+      #expect(attempt.isDoneOrNotDone)
+      try await rig.audit([before, attempt])
+    }
+  }
+
+  @Test(
+    "an insert that was done, and answered with an error at the second try, is a success",
+    arguments: [189, 11602, 11601, 50, 13, 8000] as [Int32], LostMessageTests.retrying)
+  func doneBeforeTheError(_ code: Int32, _ retry: String) async throws {
+    try await FaultRig.withBreakableServer(options: FaultRig.impatient + retry) { rig, server in
+      let before = try await rig.attempt(.test("a"))
+      let struck = rig.proxy.struck
+      rig.proxy.inject(ReplyCuttingProxy.Fault(.hold, .reply, of: "insert", times: 1))
+      let commit = ProposedCommit.test("a")
+      let ticket = rig.log.enqueue(commit)
+      while rig.proxy.struck == struck { try await Task.sleep(for: .milliseconds(2)) }
+      // The first try is done; its reply never comes, and the second meets the error.
+      try await server.inject(.error(code), of: rig.appName, times: 1)
+      let outcome = try await ticket.outcome(within: .seconds(30))
+      let attempt = Attempt(commit: commit, outcome: outcome)
+      #expect(attempt.position == Position(2))
+      try await rig.audit([before, attempt])
+    }
+  }
+
+  @Test(
+    "an insert with a write concern error is a success only when it is known to be durable",
+    arguments: [64, 91, 189, 11600, 11602] as [Int32], [1, 3] as [Int32])
+  func writeConcernError(_ code: Int32, _ times: Int32) async throws {
+    try await FaultRig.withBreakableServer { rig, server in
+      let before = try await rig.attempt(.test("a"))
+      let struck = try await server.struck
+      try await server.inject(.writeConcernError(code), of: rig.appName, times: times)
+      let attempt = try await rig.attempt(.test("a"))
+      #expect(try await server.struck > struck)
+      #expect(attempt.position == Position(2))
+      try await rig.checkReuseIsRefused(attempt.commit)
+      try await rig.audit([before, attempt])
+    }
+  }
+
+  @Test("an insert with a write concern error that nobody can look up is unknown")
+  func writeConcernErrorInTheDark() async throws {
+    try await FaultRig.withBreakableServer { rig, server in
+      let before = try await rig.attempt(.test("a"))
+      try await server.inject(.writeConcernError(64), of: rig.appName, times: 1)
+      rig.proxy.inject(ReplyCuttingProxy.Fault(.cut, .request, of: "find"))
+      let attempt = try await rig.attempt(.test("a"))
+      #expect(attempt.isUnknown)
+      rig.proxy.heal()
+      try await rig.audit([before, attempt])
+    }
+  }
+
+  @Test("what a majority does not have is not acknowledged, to nobody")
+  func stalledMajority() async throws {
+    let options = FaultRig.brisk + "&wtimeoutMS=300"
+    try await FaultRig.withBreakableServer(options: options) { rig, server in
+      let before = try await rig.attempt(.test("a"))
+      let second = try await FaultRig.open(rig.uri)
+      try await server.stallMajority()
+      let commits = (0..<3).map { _ in ProposedCommit.test("a") }
+      // The second process meets what the first has written: that it is there is not enough.
+      var tickets = commits.map { ($0, rig.log.enqueue($0)) }
+      try await Task.sleep(for: .milliseconds(500))
+      tickets += commits.map { ($0, second.enqueue($0)) }
+      try await Task.sleep(for: .milliseconds(2000))
+      for (_, ticket) in tickets {
+        if case .success = ticket.settled { Issue.record("acknowledged and not durable") }
+      }
+      try await server.heal()
+      var attempts = [before]
+      for (commit, ticket) in tickets {
+        let outcome = try await ticket.outcome(within: .seconds(30))
+        attempts.append(Attempt(commit: commit, outcome: outcome))
+      }
+      try await rig.audit(attempts)
+    }
+  }
+
+  enum Interruption: CaseIterable {
+    case killed
+    case steppedDown
+  }
+
+  @Test(
+    "an insert that ends half way through a batch leaves no append in doubt or doubled",
+    arguments: LostMessageTests.retrying, Interruption.allCases)
+  func halfDone(_ retry: String, _ interruption: Interruption) async throws {
+    try await FaultRig.withBreakableServer(options: FaultRig.brisk + retry) { rig, server in
+      let before = try await rig.attempt(.test("a"))
+      try await server.hangInserts(after: 12)
+      let commits = (0..<40).map { ProposedCommit.test("a", "b\($0)") }
+      let tickets = commits.map(rig.log.enqueue)
+      let hanging = try await server.hangingInsert()
+      switch interruption {
+      case .killed: try await server.kill(hanging)
+      case .steppedDown: try await server.stepDown()
+      }
+      try await server.heal()
+      var attempts = [before]
+      for (commit, ticket) in zip(commits, tickets) {
+        let outcome = try await ticket.outcome(within: .seconds(30))
+        attempts.append(Attempt(commit: commit, outcome: outcome))
+      }
+      try await rig.audit(attempts)
+    }
+  }
+}
