@@ -14,12 +14,23 @@ public struct JSONReader {
   }
 
   private let bytes: [UInt8]
+  private let depthMax: Int
   private var index = 0
 
-  private init(_ bytes: [UInt8]) { self.bytes = bytes }
+  private init(_ bytes: [UInt8], depthMax: Int) {
+    self.bytes = bytes
+    self.depthMax = depthMax
+  }
 
   public static func value(from bytes: [UInt8]) throws(SyntaxError) -> Value {
-    var reader = JSONReader(bytes)
+    try value(from: bytes, depthMax: maximumDepth)
+  }
+
+  /// - Parameter depthMax: how deep values may be nested; more only for text of our own making.
+  public static func value(
+    from bytes: [UInt8], depthMax: Int
+  ) throws(SyntaxError) -> Value {
+    var reader = JSONReader(bytes, depthMax: depthMax)
     reader.skipSpace()
     let value = try reader.readValue(depth: 0)
     reader.skipSpace()
@@ -46,7 +57,7 @@ public struct JSONReader {
   }
 
   private mutating func readValue(depth: Int) throws(SyntaxError) -> Value {
-    guard depth <= Self.maximumDepth else { throw error("nested too deeply") }
+    guard depth <= depthMax else { throw error("nested too deeply") }
     guard let current else { throw error("the JSON ends too early") }
     switch current {
     case UInt8(ascii: "{"): return .object(try readObject(depth: depth))

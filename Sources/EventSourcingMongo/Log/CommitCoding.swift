@@ -10,9 +10,6 @@ struct CommitDocument: Sendable {
   /// The largest commit, in bytes as it is stored.
   static let bytesMax = 4 << 20
 
-  /// `hash`: 0x05, "hash", NUL, int32 length, subtype, 32 bytes.
-  private static let hashElementLength = 1 + 5 + 4 + 1 + 32
-
   let commit: RecordedCommit
   let document: BSONDocument
   let hash: [UInt8]
@@ -62,17 +59,6 @@ struct CommitDocument: Sendable {
     hasher.update(data: previous)
     body.withUnsafeBytes { hasher.update(bufferPointer: $0) }
     return Array(hasher.finalize())
-  }
-
-  /// What the hash of a stored document should be, given the one before.
-  static func expectedHash(of view: BSONView, chainedTo previous: [UInt8]) -> [UInt8]? {
-    let end = view.bytes.count - 1 - hashElementLength
-    guard end > 4 else { return nil }
-    var body = Array(view.bytes[0..<end])
-    body.append(0)
-    let length = UInt32(body.count)
-    for index in 0..<4 { body[index] = UInt8(truncatingIfNeeded: length >> (8 * index)) }
-    return hash(body[...], chainedTo: previous)
   }
 
   static func storedHash(of view: BSONView) -> [UInt8]? {

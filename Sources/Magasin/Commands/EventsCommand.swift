@@ -5,11 +5,11 @@ import EventSourcingMongo
 import Foundation
 import Logging
 
-/// `magasin events`: read the log, one JSON object a line.
+/// `magasin events`: read the log, one JSON object a line; write it out and restore it.
 struct EventsCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "events", abstract: "Read the log, one JSON object a line.",
-    subcommands: [Tail.self, Show.self])
+    commandName: "events", abstract: "Read the log, one JSON object a line; export and import it.",
+    subcommands: [Tail.self, Show.self, Export.self, Import.self])
 
   struct Tail: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -100,31 +100,5 @@ struct ReplayCommand: AsyncParsableCommand {
         name, of: log, version: version.map { Version($0) })
     else { throw CommandFailure(description: "There is no stream \(stream).") }
     print(JSONWriter.text(state))
-  }
-}
-
-/// `magasin verify`: walks the log and checks what it promises.
-struct VerifyCommand: AsyncParsableCommand {
-  static let configuration = CommandConfiguration(
-    commandName: "verify",
-    abstract: "Check the log: positions, versions, command ids, the hash chain.",
-    discussion: "Exits with 1 and names the first position where something is wrong.")
-
-  @OptionGroup var database: DatabaseOptions
-
-  func run() async throws {
-    let log = try await database.openLog(Logger(label: "verify"))
-    let isTerminal = isatty(STDERR_FILENO) == 1
-    let report = try await LogVerifier(log.database).verify { position in
-      if isTerminal {
-        FileHandle.standardError.write(Data("\r\u{1B}[Kat position \(position)".utf8))
-      }
-    }
-    if isTerminal { FileHandle.standardError.write(Data("\r\u{1B}[K".utf8)) }
-    if let corruption = report.corruption {
-      print("corrupt at position \(corruption.position): \(corruption.reason)")
-      throw ExitCode(1)
-    }
-    print("clean: \(report.events) events in \(report.commits) commits, head \(report.head)")
   }
 }
