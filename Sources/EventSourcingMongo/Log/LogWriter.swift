@@ -16,12 +16,10 @@ import Mongo
 /// into step by step: `LogWriter+Settling.swift`.
 actor LogWriter {
   /// Commits that are numbered before the writer looks whether a reply has come.
-  private static let sliceMax = 128
+  private static let sliceMax = 32
   /// Commits of background work in a batch without a request, at most: a request that comes next
   /// does not wait for long.
   private static let backgroundBatchMax = 128
-  /// While a batch is in flight the writer is woken for no fewer arrivals.
-  private static let arrivalsMin = 16
 
   private let executor = ThreadExecutor(name: "appender")
   /// Tells this process from others.
@@ -89,6 +87,9 @@ actor LogWriter {
     }
     rest()
   }
+
+  /// While a batch is in flight the writer is not woken for a few.
+  private var arrivalsMin: Int { inFlight.map { max(16, $0.commits.count / 3) } ?? 1 }
 
   /// What was never sent.
   func takeWaiting() -> [Submission] {
@@ -188,7 +189,7 @@ actor LogWriter {
     inFlight = batch
     turns.begin()
     watch(batch.submissions)
-    Task { await send(batch) }
+    Task.immediate { await send(batch) }
     if turns.isTimeToListen { Task { await listen() } }
   }
 
@@ -224,7 +225,7 @@ actor LogWriter {
     if isStalled || isLearning || next?.isFull == true { return }
     if inFlight == nil, next == nil, backlog.isEmpty, background.isEmpty { turns.end() }
     if inFlight == nil, !isYielding, !background.isEmpty { return wake() }
-    if !backlog.isEmpty || !queue.sleep(until: inFlight == nil ? 1 : Self.arrivalsMin) { wake() }
+    if !backlog.isEmpty || !queue.sleep(until: arrivalsMin) { wake() }
   }
 
   /// Looks up the streams that the next ones of the backlog name and this process has not met.
