@@ -249,6 +249,9 @@ public actor MongoConnection {
     return false
   }
 
+  /// Ends the waiting for changes, until the next one begins.
+  public func stopWaitingForChange() { openStream = nil }
+
   private func startStream(_ name: String, milliseconds: Int64) throws -> ChangeStreamHandle {
     let pipeline = BSONDocument { writer in
       writer.appendArray("pipeline") { stages in

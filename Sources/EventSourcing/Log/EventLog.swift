@@ -13,6 +13,11 @@ public protocol EventLog: Sendable {
   /// The ticket's outcome throws ``AppendConflict``, ``CommandIDReused`` or ``AppendFailure``.
   func enqueue(_ commit: ProposedCommit) -> AppendTicket
 
+  /// Called by background work between two steps, of which the last one took `step`: returns at
+  /// once when there are few requests at work, later when there are many, and always after a
+  /// second.
+  func giveWay(after step: Duration) async
+
   /// Whether an append would be refused now, since too many have no outcome yet.
   var isOverloaded: Bool { get }
 
@@ -47,6 +52,8 @@ public protocol EventLog: Sendable {
 
 extension EventLog {
   public var isOverloaded: Bool { false }
+
+  public func giveWay(after step: Duration) async {}
 
   /// Appends a commit and waits until it is durable.
   @discardableResult

@@ -17,14 +17,36 @@ public final class Subscription: Service {
   private let handle: Handle
   private let logger: Logger
   private let outstandingMax: Int
+  private let lanesMax: Int
   private let state: Mutex<SubscriptionWindow>
+  private let lanes = Mutex(Lanes())
+
+  /// Keys with events to handle: some at work, the others in line.
+  private struct Lanes {
+    var running = 0
+    var waiting: [(first: Recorded, key: String)] = []
+    var taken = 0
+
+    /// The next one in line, for a worker that is through with its own.
+    mutating func next() -> (first: Recorded, key: String)? {
+      guard taken < waiting.count else {
+        waiting = []
+        taken = 0
+        running -= 1
+        return nil
+      }
+      taken += 1
+      return waiting[taken - 1]
+    }
+  }
 
   /// - Parameters:
   ///   - outstandingMax: events read and not yet handled, at most; reading waits beyond it.
+  ///   - lanesMax: keys that are worked on at the same time, at most.
   ///   - key: nil for events that are none of this subscription's business.
   public init(
     name: String, log: any EventLog, checkpoints: any ReadModelStore, logger: Logger,
-    outstandingMax: Int = 4096, key: @escaping @Sendable (Recorded) -> String?,
+    outstandingMax: Int = 4096, lanesMax: Int = 64, key: @escaping @Sendable (Recorded) -> String?,
     handle: @escaping Handle
   ) {
     self.name = name
@@ -34,6 +56,7 @@ public final class Subscription: Service {
     self.handle = handle
     self.logger = logger
     self.outstandingMax = outstandingMax
+    self.lanesMax = lanesMax
     self.state = Mutex(SubscriptionWindow(from: .start))
   }
 
@@ -47,6 +70,7 @@ public final class Subscription: Service {
     await cancelWhenGracefulShutdown { [self] in
       let start = await firstCheckpoint()
       state.withLock { $0 = SubscriptionWindow(from: start) }
+      lanes.withLock { $0 = Lanes() }
       await withDiscardingTaskGroup { group in
         group.addTask { await self.saveCheckpoints(from: start) }
         await self.read(&group)
@@ -78,6 +102,7 @@ public final class Subscription: Service {
         continue
       }
       do {
+        let begun = ContinuousClock.now
         let commits = try await log.read(after: from, limit: 500)
         attempt = 0
         guard let last = commits.last else {
@@ -86,11 +111,19 @@ public final class Subscription: Service {
         }
         for event in commits.lazy.flatMap(\.events) {
           guard let key = key(event) else { continue }
-          if state.withLock({ $0.admit(event, key: key) }) {
-            group.addTask { await self.work(event, key: key) }
+          guard state.withLock({ $0.admit(event, key: key) }) else { continue }
+          let startsWorker = lanes.withLock { lanes in
+            if lanes.running < lanesMax {
+              lanes.running += 1
+              return true
+            }
+            lanes.waiting.append((event, key))
+            return false
           }
+          if startsWorker { group.addTask { await self.work(event, key: key) } }
         }
         state.withLock { $0.didRead(through: last.header.lastPosition) }
+        await log.giveWay(after: .now - begun)
       } catch {
         attempt += 1
         await pause(attempt, after: error)
@@ -98,22 +131,26 @@ public final class Subscription: Service {
     }
   }
 
-  /// Works off a lane until it is empty.
+  /// Works off a lane until it is empty, and then those that wait for a worker.
   private func work(_ first: Recorded, key: String) async {
-    var next: Recorded? = first
-    while let event = next {
-      var attempt = 0
-      while true {
-        if Task.isCancelled { return }
-        do {
-          try await handle(event)
-          break
-        } catch {
-          attempt += 1
-          await pause(attempt, after: error, event: event)
+    var lane: (first: Recorded, key: String)? = (first, key)
+    while let (first, key) = lane {
+      var next: Recorded? = first
+      while let event = next {
+        var attempt = 0
+        while true {
+          if Task.isCancelled { return }
+          do {
+            try await handle(event)
+            break
+          } catch {
+            attempt += 1
+            await pause(attempt, after: error, event: event)
+          }
         }
+        next = state.withLock { $0.finish(event, key: key) }
       }
-      next = state.withLock { $0.finish(event, key: key) }
+      lane = lanes.withLock { $0.next() }
     }
   }
 

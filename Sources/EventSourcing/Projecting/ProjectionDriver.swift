@@ -55,6 +55,7 @@ public final class ProjectionDriver<P: Projection>: Service {
     var progress = try await Self.start(projection, store: store)
     board.publish(progress)
     while !Task.isCancelled {
+      let begun = ContinuousClock.now
       let moved = try await Self.step(
         projection, from: progress, log: log, store: store, limit: batchCommitsMax)
       if let moved {
@@ -64,6 +65,7 @@ public final class ProjectionDriver<P: Projection>: Service {
         progress = moved
         failures = 0
         board.publish(progress)
+        await log.giveWay(after: .now - begun)
       } else {
         board.publish(progress)
         await log.waitForEvents(after: progress.position, timeout: .seconds(1))

@@ -10,6 +10,41 @@ struct Submission: Sendable {
   var isBackground: Bool
 }
 
+/// Submissions in order: added at the end, taken from the front, both at little cost.
+struct SubmissionLine {
+  private var submissions: [Submission] = []
+  private var taken = 0
+
+  var count: Int { submissions.count - taken }
+  var isEmpty: Bool { count == 0 }
+  var first: Submission? { isEmpty ? nil : submissions[taken] }
+  var all: ArraySlice<Submission> { submissions[taken...] }
+
+  mutating func add(_ more: some Collection<Submission>) {
+    if isEmpty { removeAll() }
+    submissions.append(contentsOf: more)
+  }
+
+  mutating func putBack(_ earlier: some Collection<Submission>) {
+    submissions.replaceSubrange(..<taken, with: earlier)
+    taken = 0
+  }
+
+  mutating func removeFirst(_ number: Int = 1) {
+    taken += number
+    // What was taken is let go in one piece, once it is the larger part.
+    if taken > 256, taken * 2 > submissions.count {
+      submissions.removeFirst(taken)
+      taken = 0
+    }
+  }
+
+  mutating func removeAll() {
+    submissions.removeAll(keepingCapacity: true)
+    taken = 0
+  }
+}
+
 /// The appends of this process that have no outcome yet: bounded in number and in size, in the
 /// order in which they were asked for. Those of background work stand in a line of their own.
 final class AppendQueue: Sendable {
@@ -31,6 +66,8 @@ final class AppendQueue: Sendable {
     var requests = Line()
     var background = Line()
     var bytes = 0
+    /// When there were many requests at work the last time.
+    var busyAt: ContinuousClock.Instant?
     /// The writer is to be woken as soon as so many have arrived; nil: it looks by itself.
     var wakeAt: Int? = 1
 
@@ -38,6 +75,9 @@ final class AppendQueue: Sendable {
   }
 
   private static let backgroundMax = 50_000
+  /// Fewer requests at work are few.
+  private static let requestsMany = 16
+  private static let moment: Duration = .milliseconds(100)
 
   private let countMax: Int
   private let bytesMax: Int
@@ -50,6 +90,14 @@ final class AppendQueue: Sendable {
 
   var outstanding: Int {
     state.withLock { $0.requests.outstanding + $0.background.outstanding }
+  }
+
+  /// Whether many requests were at work at the same time a moment ago.
+  var isBusy: Bool {
+    state.withLock { state in
+      guard let busyAt = state.busyAt else { return false }
+      return .now - busyAt < Self.moment
+    }
   }
 
   /// Whether a request's append would find no room.
@@ -76,6 +124,7 @@ final class AppendQueue: Sendable {
       } else {
         state.requests.arrived.append(submission)
         state.requests.outstanding += 1
+        if state.requests.outstanding >= Self.requestsMany { state.busyAt = .now }
       }
       state.bytes += submission.size
       guard let wakeAt = state.wakeAt, state.arrived >= wakeAt else {

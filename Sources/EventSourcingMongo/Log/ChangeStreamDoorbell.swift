@@ -3,8 +3,10 @@ import Logging
 import Mongo
 import ServiceLifecycle
 
-/// Rings the log's doorbell when any process has appended: a change stream that carries no data.
-/// Losing its place costs nothing, since readers also look once a second by themselves.
+/// Rings the log's doorbell when any process has appended: a change stream that carries no data
+/// while the log is at rest, a look at its end every few milliseconds while it grows, since the
+/// server prepares each change that a stream delivers. Losing its place costs nothing, since readers
+/// also look once a second by themselves.
 public struct ChangeStreamDoorbell: Service {
   private let log: MongoLog
   private let connection: MongoConnection
@@ -16,13 +18,18 @@ public struct ChangeStreamDoorbell: Service {
     self.logger = logger
   }
 
+  private static let interval: Duration = .milliseconds(10)
+  /// So long without an append, and the log is at rest.
+  private static let rest: Duration = .milliseconds(500)
+
   public func run() async throws {
     await cancelWhenGracefulShutdown {
       var attempt = 0
       while !Task.isCancelled {
         do {
           if try await connection.waitForChange(in: LogCollection.name, milliseconds: 500) {
-            log.doorbell.ring(try await log.head())
+            await connection.stopWaitingForChange()
+            try await followUntilRest()
           }
           attempt = 0
         } catch {
@@ -31,6 +38,20 @@ public struct ChangeStreamDoorbell: Service {
           try? await Task.sleep(for: Backoff.standard.delay(attempt: attempt))
         }
       }
+    }
+  }
+
+  private func followUntilRest() async throws {
+    var head = Position.start
+    var movedAt = ContinuousClock.now
+    while .now - movedAt < Self.rest {
+      let now = try await connection.run { try $0.lastCommit()?.last ?? .start }
+      if now > head {
+        head = now
+        movedAt = .now
+        log.doorbell.ring(now)
+      }
+      try await Task.sleep(for: Self.interval)
     }
   }
 }

@@ -176,6 +176,7 @@ struct CommitOutline: Sendable {
   var hash: [UInt8]
 
   var next: Position { position + eventCount }
+  var last: Position { position + (eventCount - 1) }
 
   static func decode(_ view: BSONView) throws -> CommitOutline {
     let commit = try CommitDocument.decode(view)

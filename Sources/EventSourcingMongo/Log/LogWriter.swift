@@ -35,9 +35,9 @@ actor LogWriter {
   /// Marks what stands or falls together: raised whenever something numbered is taken back.
   var series = 0
   var turns = AppenderTurns()
-  private var backlog: ArraySlice<Submission> = []
+  private var backlog = SubmissionLine()
   /// Appends of background work that have arrived: they join a batch that is about to be sent.
-  private var background: ArraySlice<Submission> = []
+  private var background = SubmissionLine()
   private var next: Batch?
   var inFlight: Batch?
   /// The tickets of riders.
@@ -94,16 +94,16 @@ actor LogWriter {
   /// What was never sent.
   func takeWaiting() -> [Submission] {
     takeArrivals()
-    let waiting = Array(backlog) + background
-    backlog = []
-    background = []
+    let waiting = Array(backlog.all + background.all)
+    backlog.removeAll()
+    background.removeAll()
     return waiting
   }
 
   private func takeArrivals() {
     let arrived = queue.take()
-    backlog = backlog.isEmpty ? arrived.requests[...] : backlog + arrived.requests
-    background = background.isEmpty ? arrived.background[...] : background + arrived.background
+    backlog.add(arrived.requests)
+    background.add(arrived.background)
   }
 
   /// Lets some background work join the requests of the next batch: little when there are many
@@ -112,9 +112,10 @@ actor LogWriter {
     takeArrivals()
     if background.isEmpty { return }
     let requests = (next?.commits.count ?? 0) + backlog.count
-    let share = requests == 0 ? Self.backgroundBatchMax : max(4, requests / 8)
-    backlog += background.prefix(share)
-    background.removeFirst(min(share, background.count))
+    let share = requests == 0 ? Self.backgroundBatchMax : max(2, requests / 16)
+    let admitted = background.all.prefix(share)
+    backlog.add(admitted)
+    background.removeFirst(admitted.count)
   }
 
   /// Numbers what is queued, up to a full batch or a slice.
@@ -174,7 +175,7 @@ actor LogWriter {
     Task {
       let again = await settle(riders)
       for rider in riders { aside.remove(ObjectIdentifier(rider.submission.ticket)) }
-      if !again.isEmpty { backlog = (again + backlog)[...] }
+      backlog.putBack(again)
       advance()
     }
   }
@@ -231,7 +232,7 @@ actor LogWriter {
   /// Looks up the streams that the next ones of the backlog name and this process has not met.
   private func learn() {
     isLearning = true
-    let submissions = Self.round(backlog.prefix(Batch.commitsMax))
+    let submissions = Self.round(backlog.all.prefix(Batch.commitsMax))
     Task {
       do {
         try await learnHeads(for: submissions)
@@ -248,7 +249,7 @@ actor LogWriter {
     isStalled = false
     isSettling = true
     if backlog.isEmpty { takeArrivals() }
-    let open = Array(backlog.prefix(Batch.commitsMax))
+    let open = Array(backlog.all.prefix(Batch.commitsMax))
     backlog.removeFirst(open.count)
     next = nil
     watch(open)
@@ -294,7 +295,7 @@ actor LogWriter {
     series += 1
     head?.takeBack(batch.commits.lazy.map(\.document), to: batch.before)
     for rider in batch.riders { aside.remove(ObjectIdentifier(rider.submission.ticket)) }
-    backlog = (batch.submissions + backlog)[...]
+    backlog.putBack(batch.submissions)
   }
 
   func insert(_ batch: Batch) async throws -> WriteReply {

@@ -80,6 +80,13 @@ public final class MongoLog: EventLog {
   /// Appends that have no outcome yet.
   public var outstanding: Int { queue.outstanding }
 
+  public func giveWay(after step: Duration) async {
+    let deadline = ContinuousClock.now + min(max(step * 40, .milliseconds(50)), .seconds(1))
+    while queue.isBusy, .now < deadline {
+      do { try await Task.sleep(for: .milliseconds(10)) } catch { return }
+    }
+  }
+
   public var isOverloaded: Bool { queue.isFull }
 
   public func read(after position: Position, limit: Int) async throws -> [RecordedCommit] {

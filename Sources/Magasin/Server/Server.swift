@@ -160,7 +160,8 @@ struct Server {
     return [
       Subscription(
         name: PaymentReactor.name, log: log, checkpoints: store, logger: logger,
-        outstandingMax: Self.outstandingPaymentsMax, key: payments.key(for:),
+        outstandingMax: Self.outstandingPaymentsMax, lanesMax: Self.outstandingPaymentsMax,
+        key: payments.key(for:),
         handle: payments.handle),
       Subscription(
         name: NotificationReactor.name, log: log, checkpoints: store, logger: logger,
