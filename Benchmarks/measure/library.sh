@@ -44,7 +44,7 @@ measure_writers3() {
   run 'magasin database init' "$magasin" database init --mongodb "$uri"
   local writer pids=() rates=() rate
   for writer in 1 2 3; do
-    "$magasin" bench append --mongodb "$uri" --callers 333 --seconds "$seconds" \
+    "$magasin" bench append --mongodb "$uri" --callers 1000 --seconds "$seconds" \
       >"$work/writer.$writer" 2>&1 </dev/null &
     pids+=($!)
     processes+=($!)

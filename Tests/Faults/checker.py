@@ -2,7 +2,7 @@
 
 The history is a list of records as `workload.py` and `rig.py` write them (README.md lists the
 fields), the log of a member a list of commits as `members.py` reads them. What the checker promises
-to find, by the names of RELIABILITY.md section 1:
+to find, by their usual names here:
 
 I1 lost  I2 unasked  I3 torn  I4 version holes  I5 two winners  I6 positions  I7 stream order
 I8 done twice or answered twice  I14 no writes after the faults; and `members` (they differ),
@@ -203,7 +203,7 @@ def check_times(where, operation, position, history, report):
 
 def check_answers(history, report):
     """I8: one answer for one command. I5: no conflict with the version that was expected. And
-    statuses that are no outcome of the table of RELIABILITY.md section 2."""
+    statuses that are no outcome that the API documents."""
     for operation in history.operations.values():
         acknowledged = operation.acknowledged
         answers = {

@@ -2,7 +2,7 @@ import EventSourcing
 import HTTPTypes
 import Hummingbird
 
-/// Refuses commands while the log has more to do than it can: at once, before the body is read,
+/// Refuses commands (every POST but an operator's rebuild) while the log has more to do than it can: at once, before the body is read,
 /// since refusing must stay cheap when there is much to refuse.
 struct AdmissionMiddleware: RouterMiddleware {
   typealias Context = APIContext
@@ -13,7 +13,9 @@ struct AdmissionMiddleware: RouterMiddleware {
     _ request: Request, context: APIContext,
     next: (Request, APIContext) async throws -> Response
   ) async throws -> Response {
-    if request.method == .post, log.isOverloaded { throw Problem.overloaded }
+    if request.method == .post, log.isOverloaded, !request.uri.path.hasPrefix("/projections") {
+      throw Problem.overloaded
+    }
     return try await next(request, context)
   }
 }

@@ -171,22 +171,58 @@ struct CommitDocument: Sendable {
 struct CommitOutline: Sendable {
   var position: Position
   var eventCount: Int
-  var commandID: CommandID
   var heads: [StreamName: Version]
   var hash: [UInt8]
 
   var next: Position { position + eventCount }
   var last: Position { position + (eventCount - 1) }
 
+  /// Reads no more of a commit than it needs.
   static func decode(_ view: BSONView) throws -> CommitOutline {
-    let commit = try CommitDocument.decode(view)
-    guard let hash = CommitDocument.storedHash(of: view) else {
-      throw LogCorruption(position: commit.header.firstPosition, reason: "a commit has no hash")
-    }
+    var position: Int64 = 0
+    var hash: [UInt8]?
+    var count = 0
     var heads: [StreamName: Version] = [:]
-    for event in commit.events { heads[event.stream] = event.version }
+    try view.visit { key, element in
+      if key.isEqual(to: "_id") {
+        position = element.integer ?? 0
+      } else if key.isEqual(to: "events") {
+        try element.array?.visit { _, event in
+          guard let (stream, version) = try event.document.flatMap(head) else {
+            throw LogCorruption(
+              position: Position(position), reason: "event \(count) of the commit lacks a field")
+          }
+          heads[stream] = version
+          count += 1
+          return true
+        }
+      } else if key.isEqual(to: "hash"), case .binary(_, let bytes) = element {
+        hash = Array(bytes)
+      }
+      return true
+    }
+    guard position > 0, count > 0, let hash else {
+      throw LogCorruption(position: Position(position), reason: "a commit lacks a field")
+    }
     return CommitOutline(
-      position: commit.header.firstPosition, eventCount: commit.events.count,
-      commandID: commit.header.context.commandID, heads: heads, hash: hash)
+      position: Position(position), eventCount: count, heads: heads, hash: hash)
+  }
+
+  private static func head(_ event: BSONView) throws -> (StreamName, Version)? {
+    var category: String?
+    var id: String?
+    var version: Int64?
+    try event.visit { key, element in
+      if key.isEqual(to: "aggregate_type") {
+        category = element.string
+      } else if key.isEqual(to: "aggregate_id") {
+        id = element.string
+      } else if key.isEqual(to: "version") {
+        version = element.integer
+      }
+      return version == nil
+    }
+    guard let category, let id, let version else { return nil }
+    return (StreamName(category: category, id: id), Version(version))
   }
 }

@@ -9,7 +9,7 @@ extension LogWriter {
   /// A tail longer than this is not read: the cache is dropped instead.
   static let tailMax = 5000
   /// Events and expectations that are looked at in one round, about at most.
-  private static let roundMax = 8000
+  private static let roundMax = 1000
 
   fileprivate struct SendFailure: Error {
     var mayBeDone: Bool
@@ -200,8 +200,8 @@ extension LogWriter {
       // Or a stream that was taken for new and is not.
       try await learnHeads(of: Set(rest[0].commit.events.map(\.stream)))
     }
-    if first.keyPattern == ["_id"] { await knock() }
     try await catchUp()
+    if first.keyPattern == ["_id"] { try await waitForTurn() }
     return rest
   }
 

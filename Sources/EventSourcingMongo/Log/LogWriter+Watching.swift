@@ -13,7 +13,7 @@ extension LogWriter {
     Task {
       while let (submissions, since) = watched, inFlight != nil || isSettling {
         if ContinuousClock.now - since > Self.answerMax {
-          for submission in submissions {
+          for submission in submissions + behind {
             abandoned.insert(ObjectIdentifier(submission.ticket))
             submission.ticket.settle(
               .failure(AppendFailure.unknown(submission.commit.context.commandID)))
@@ -25,6 +25,11 @@ extension LogWriter {
       isWatching = false
       watched = nil
     }
+  }
+
+  /// What waits for the outcome of what is in flight.
+  private var behind: [Submission] {
+    (inFlight?.riders ?? []).map(\.submission) + (next?.submissions ?? [])
   }
 
   /// Whether nobody waits for it any more, though its outcome is not known.

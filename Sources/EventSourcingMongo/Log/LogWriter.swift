@@ -38,7 +38,7 @@ actor LogWriter {
   private var backlog = SubmissionLine()
   /// Appends of background work that have arrived: they join a batch that is about to be sent.
   private var background = SubmissionLine()
-  private var next: Batch?
+  var next: Batch?
   var inFlight: Batch?
   /// The tickets of riders.
   private var aside: Set<ObjectIdentifier> = []
@@ -191,7 +191,7 @@ actor LogWriter {
     turns.begin()
     watch(batch.submissions)
     Task.immediate { await send(batch) }
-    if turns.isTimeToListen { Task { await listen() } }
+    if turns.isTimeToListen() { Task { await listen() } }
   }
 
   private func send(_ batch: Batch) async {
@@ -207,6 +207,7 @@ actor LogWriter {
       await takeUp(batch, result, riders)
       return
     }
+    turns.noteWin()
     let mustYield = turns.areOver
     if !mustYield {
       // What waits for the disk comes first, who waits for an answer second.

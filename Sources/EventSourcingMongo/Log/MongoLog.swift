@@ -53,9 +53,11 @@ public final class MongoLog: EventLog {
       try connection.writeCommand(
         LogCollection.createIndexes, operation: "create the log's indexes")
     }
-    return MongoLog(
+    let log = MongoLog(
       database: database, readers: readers ?? database, outstandingMax: outstandingMax,
       logger: logger)
+    log.doorbell.ring(try await log.head())
+    return log
   }
 
   public func enqueue(_ commit: ProposedCommit) -> AppendTicket {

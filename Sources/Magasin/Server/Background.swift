@@ -27,7 +27,23 @@ enum Background {
 private final class BackgroundExecutor: TaskExecutor {
   static let shared = BackgroundExecutor(threads: ProcessInfo.processInfo.activeProcessorCount)
 
-  private let jobs = Mutex<[UnownedJob]>([])
+  private struct Jobs {
+    var queued: [UnownedJob] = []
+    var taken = 0
+
+    mutating func next() -> UnownedJob? {
+      guard taken < queued.count else { return nil }
+      taken += 1
+      let job = queued[taken - 1]
+      if taken == queued.count || taken > 1024, taken * 2 > queued.count {
+        queued.removeFirst(taken)
+        taken = 0
+      }
+      return job
+    }
+  }
+
+  private let jobs = Mutex(Jobs())
   private let wake = DispatchSemaphore(value: 0)
 
   private init(threads: Int) {
@@ -36,7 +52,7 @@ private final class BackgroundExecutor: TaskExecutor {
         ThreadPriority.lower(to: Background.niceness)
         while true {
           wake.wait()
-          let job = jobs.withLock { $0.isEmpty ? nil : $0.removeFirst() }
+          let job = jobs.withLock { $0.next() }
           job?.runSynchronously(on: asUnownedTaskExecutor())
         }
       }
@@ -47,7 +63,7 @@ private final class BackgroundExecutor: TaskExecutor {
 
   func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
-    jobs.withLock { $0.append(job) }
+    jobs.withLock { $0.queued.append(job) }
     wake.signal()
   }
 }

@@ -113,6 +113,7 @@ struct Server {
         }, openAPI: OpenAPIDocument.text, serviceName: "magasin",
         isUnavailable: { ($0 as? MongoError).map { $0.isTransient } ?? false }))
     services.append(application(router, onListening: onListening))
+    services.append(ShutdownLimit(logger: logger))
     return services
   }
 
@@ -161,7 +162,7 @@ struct Server {
       Subscription(
         name: PaymentReactor.name, log: log, checkpoints: store, logger: logger,
         outstandingMax: Self.outstandingPaymentsMax, lanesMax: Self.outstandingPaymentsMax,
-        key: payments.key(for:),
+        givesWay: false, key: payments.key(for:),
         handle: payments.handle),
       Subscription(
         name: NotificationReactor.name, log: log, checkpoints: store, logger: logger,
