@@ -30,7 +30,7 @@ class Log:
     def verify(self, *options):
         """(exit code, the result)"""
         code, printed = self.run("verify", "--json", *options)
-        return code, json.loads(printed.splitlines()[0])
+        return code, json.loads(next(line for line in printed.splitlines() if line.startswith("{")))
 
     def expect_fault(self, position, kind, *options):
         code, result = self.verify(*options)
