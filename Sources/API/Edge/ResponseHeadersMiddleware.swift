@@ -16,9 +16,12 @@ struct ResponseHeadersMiddleware: RouterMiddleware {
       context.requestID = given
     }
     var response = try await next(request, context)
-    response.headers[.requestID] = context.requestID
-    response.headers[.xContentTypeOptions] = "nosniff"
-    if response.headers[.cacheControl] == nil { response.headers[.cacheControl] = "no-store" }
+    // Appended, not set: setting looks every header through, and no route sets these.
+    response.headers.append(HTTPField(name: .requestID, value: context.requestID))
+    response.headers.append(HTTPField(name: .xContentTypeOptions, value: "nosniff"))
+    if !response.headers.contains(.cacheControl) {
+      response.headers.append(HTTPField(name: .cacheControl, value: "no-store"))
+    }
     return response
   }
 }

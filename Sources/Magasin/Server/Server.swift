@@ -28,7 +28,7 @@ struct Server {
   private static let connectionsMax = 4096
   /// Appends without an outcome; beyond it commands are refused with 503. A fraction of a second's
   /// work: who would wait longer is better told at once.
-  private static let outstandingAppendsMax = 2_000
+  private static let outstandingAppendsMax = 1_000
   private static let outstandingPaymentsMax = 20_000
   private static let connections = HTTP1Channel.Configuration(
     idleTimeout: .seconds(60),
