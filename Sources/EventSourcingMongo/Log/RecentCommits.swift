@@ -8,53 +8,61 @@ import Synchronization
 /// begins behind that.
 final class RecentCommits: Sendable {
   private struct Ring {
-    var commits: [RecordedCommit] = []
-    /// The first of `commits` that counts: what is before it has been dropped.
+    /// The commit that was added as the n-th stands at n modulo the size.
+    var slots: [RecordedCommit?]
+    var added = 0
+    /// The first one of the run that is still here.
     var first = 0
 
-    var live: ArraySlice<RecordedCommit> { commits[first...] }
+    subscript(_ number: Int) -> RecordedCommit? { slots[number % slots.count] }
+
+    mutating func append(_ commit: RecordedCommit) {
+      slots[added % slots.count] = commit
+      added += 1
+      first = max(first, added - slots.count)
+    }
   }
 
-  private let commitsMax: Int
-  private let ring = Mutex(Ring())
+  private let ring: Mutex<Ring>
 
-  init(commitsMax: Int) { self.commitsMax = commitsMax }
+  init(commitsMax: Int) {
+    ring = Mutex(Ring(slots: Array(repeating: nil, count: commitsMax)))
+  }
 
   /// Adds commits that follow each other.
   func add(_ commits: some Collection<RecordedCommit>) {
     guard let first = commits.first else { return }
     ring.withLock { ring in
-      if let last = ring.commits.last,
-        last.header.lastPosition + 1 != first.header.firstPosition
+      if ring.added > ring.first,
+        ring[ring.added - 1]?.header.lastPosition != first.header.firstPosition.before
       {
-        ring = Ring()
+        ring.first = ring.added
       }
-      ring.commits.append(contentsOf: commits)
-      ring.first = max(ring.first, ring.commits.count - commitsMax)
-      if ring.first >= commitsMax {
-        ring.commits.removeFirst(ring.first)
-        ring.first = 0
-      }
+      for commit in commits { ring.append(commit) }
     }
   }
 
-  /// Whole commits from the first event after `position`; nil when they are not all here, also
-  /// when there may be newer ones of another process.
+  /// Whole commits from the first event after `position`, as far as they are here; nil when the
+  /// first of them is not.
   func read(after position: Position, limit: Int) -> [RecordedCommit]? {
     ring.withLock { ring in
-      let live = ring.live
-      guard let oldest = live.first, let newest = live.last,
-        oldest.header.firstPosition <= position + 1, newest.header.lastPosition > position
-      else { return nil }
-      var low = live.startIndex
-      var high = live.endIndex
+      var low = ring.first
+      var high = ring.added
       while low < high {
         let middle = (low + high) / 2
-        if live[middle].header.lastPosition > position { high = middle } else { low = middle + 1 }
+        if let commit = ring[middle], commit.header.lastPosition > position {
+          high = middle
+        } else {
+          low = middle + 1
+        }
       }
       // Inside a commit: the log itself cuts it.
-      guard live[low].header.firstPosition == position + 1 else { return nil }
-      return Array(live[low...].prefix(limit))
+      guard low < ring.added, ring[low]?.header.firstPosition == position + 1 else { return nil }
+      return (low..<min(ring.added, low + limit)).compactMap { ring[$0] }
     }
   }
+}
+
+extension Position {
+  fileprivate var before: Position { Position(rawValue - 1) }
 }
