@@ -29,8 +29,9 @@ def test_an_order_waits_for_the_payment_service_and_goes_through(world):
     parts.payments.kill()
     placed = place(client, PRODUCT)
     asked_to_pay(client, placed)
-    saga = saga_of(client, placed.id)
-    assert saga["state"] == "charging", saga
+    poll(
+        "the saga waits for the payment",
+        lambda: saga_of(client, placed.id)["state"] == "charging", within=10)
     parts.start_payments()
     row = wait_confirmed(client, placed.id)
     assert timeline(row) == HAPPY, timeline(row)
