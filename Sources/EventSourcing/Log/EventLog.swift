@@ -14,8 +14,7 @@ public protocol EventLog: Sendable {
   func enqueue(_ commit: ProposedCommit) -> AppendTicket
 
   /// Called by background work between two steps, of which the last one took `step`: returns at
-  /// once when there are few requests at work, later when there are many, and always after a
-  /// second.
+  /// once when there are few requests at work, later when there are many, and always soon.
   func giveWay(after step: Duration) async
 
   /// Whether an append would be refused now, since too many have no outcome yet.

@@ -18,7 +18,6 @@ public final class Subscription: Service {
   private let logger: Logger
   private let outstandingMax: Int
   private let lanesMax: Int
-  private let givesWay: Bool
   private let state: Mutex<SubscriptionWindow>
   private let lanes = Mutex(Lanes())
 
@@ -44,13 +43,10 @@ public final class Subscription: Service {
   /// - Parameters:
   ///   - outstandingMax: events read and not yet handled, at most; reading waits beyond it.
   ///   - lanesMax: keys that are worked on at the same time, at most.
-  ///   - givesWay: whether it reads on more slowly while many requests are at work; not for what
-  ///     has deadlines.
   ///   - key: nil for events that are none of this subscription's business.
   public init(
     name: String, log: any EventLog, checkpoints: any ReadModelStore, logger: Logger,
-    outstandingMax: Int = 4096, lanesMax: Int = 64, givesWay: Bool = true,
-    key: @escaping @Sendable (Recorded) -> String?,
+    outstandingMax: Int = 4096, lanesMax: Int = 64, key: @escaping @Sendable (Recorded) -> String?,
     handle: @escaping Handle
   ) {
     self.name = name
@@ -61,7 +57,6 @@ public final class Subscription: Service {
     self.logger = logger
     self.outstandingMax = outstandingMax
     self.lanesMax = lanesMax
-    self.givesWay = givesWay
     self.state = Mutex(SubscriptionWindow(from: .start))
   }
 
@@ -107,7 +102,6 @@ public final class Subscription: Service {
         continue
       }
       do {
-        let begun = ContinuousClock.now
         let commits = try await log.read(after: from, limit: 500)
         attempt = 0
         guard let last = commits.last else {
@@ -128,7 +122,6 @@ public final class Subscription: Service {
           if startsWorker { group.addTask { await self.work(event, key: key) } }
         }
         state.withLock { $0.didRead(through: last.header.lastPosition) }
-        if givesWay { await log.giveWay(after: .now - begun) }
       } catch {
         attempt += 1
         await pause(attempt, after: error)

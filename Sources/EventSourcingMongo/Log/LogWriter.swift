@@ -112,7 +112,7 @@ actor LogWriter {
     takeArrivals()
     if background.isEmpty { return }
     let requests = (next?.commits.count ?? 0) + backlog.count
-    let share = requests == 0 ? Self.backgroundBatchMax : max(2, requests / 16)
+    let share = requests == 0 ? Self.backgroundBatchMax : max(4, requests / 8)
     let admitted = background.all.prefix(share)
     backlog.add(admitted)
     background.removeFirst(admitted.count)

@@ -83,7 +83,7 @@ public final class MongoLog: EventLog {
   public var outstanding: Int { queue.outstanding }
 
   public func giveWay(after step: Duration) async {
-    let deadline = ContinuousClock.now + min(max(step * 40, .milliseconds(50)), .seconds(1))
+    let deadline = ContinuousClock.now + min(max(step * 10, .milliseconds(20)), .milliseconds(300))
     while queue.isBusy, .now < deadline {
       do { try await Task.sleep(for: .milliseconds(10)) } catch { return }
     }

@@ -162,7 +162,7 @@ struct Server {
       Subscription(
         name: PaymentReactor.name, log: log, checkpoints: store, logger: logger,
         outstandingMax: Self.outstandingPaymentsMax, lanesMax: Self.outstandingPaymentsMax,
-        givesWay: false, key: payments.key(for:),
+        key: payments.key(for:),
         handle: payments.handle),
       Subscription(
         name: NotificationReactor.name, log: log, checkpoints: store, logger: logger,
