@@ -92,6 +92,21 @@ struct FaultRig {
     return attempts
   }
 
+  /// Appends the same anew, each time as another command, until one got through: it may take the
+  /// driver a moment to find a server that has come back, and until then nothing is done.
+  func attemptsUntilAppended(_ commit: @autoclosure () -> ProposedCommit) async throws -> [Attempt]
+  {
+    let deadline = ContinuousClock.now + Self.patience
+    var attempts: [Attempt] = []
+    repeat {
+      attempts.append(try await attempt(commit()))
+      if attempts.last?.appended != nil { return attempts }
+      #expect(attempts.last?.isNotDone == true)
+    } while ContinuousClock.now < deadline
+    Issue.record("nothing gets through")
+    return attempts
+  }
+
   /// Appends the same command with another payload, which must be refused, and checks that.
   func checkReuseIsRefused(_ commit: ProposedCommit) async throws {
     var other = commit

@@ -64,6 +64,19 @@ struct ServerFaultTests {
     }
   }
 
+  @Test("a command that may have been done is never called undone while nobody can look")
+  func nobodyCanLook() async throws {
+    try await FaultRig.withBreakableServer { rig, server in
+      let first = try await rig.attempt(.test("a"), on: rig.observer)
+      // It finds the ends of the log and of the stream, meets the key, and cannot look whose it is.
+      try await server.inject(.error(13), on: ["find"], of: rig.appName, which: .allAfter(2))
+      let repeated = try await rig.attempt(first.commit)
+      #expect(repeated.isUnknown)
+      try await server.heal()
+      try await rig.audit([first, repeated])
+    }
+  }
+
   @Test(
     "an insert with a write concern error is a success only when it is known to be durable",
     arguments: [64, 91, 189, 11600, 11602] as [Int32], [1, 3] as [Int32])

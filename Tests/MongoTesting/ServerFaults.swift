@@ -22,14 +22,33 @@ public struct ServerFaults: Sendable {
     administration = try MongoDatabase(uri, connectionsMax: 2, waitMax: .seconds(20))
   }
 
+  /// Which of the commands fail.
+  public enum Which: Sendable {
+    case next(Int32)
+    /// All but the first ones, until ``heal()``.
+    case allAfter(Int32)
+  }
+
   /// Lets the next `times` such commands of clients of that name fail.
   public func inject(
     _ fault: CommandFault, on commands: [String] = ["insert"], of appName: String, times: Int32
   ) async throws {
+    try await inject(fault, on: commands, of: appName, which: .next(times))
+  }
+
+  /// Lets such commands of clients of that name fail.
+  public func inject(
+    _ fault: CommandFault, on commands: [String], of appName: String, which: Which
+  ) async throws {
     try await run(
       BSONDocument { writer in
         writer.append("configureFailPoint", "failCommand")
-        writer.appendDocument("mode") { $0.append("times", int32: times) }
+        writer.appendDocument("mode") { writer in
+          switch which {
+          case .next(let times): writer.append("times", int32: times)
+          case .allAfter(let count): writer.append("skip", int32: count)
+          }
+        }
         writer.appendDocument("data") { writer in
           writer.appendArray("failCommands") { array in
             for command in commands { array.append(command) }

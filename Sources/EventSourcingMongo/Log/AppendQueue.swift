@@ -52,6 +52,23 @@ final class AppendQueue: Sendable {
     var arrived: [Submission] = []
     /// What has no outcome yet: arrived, waiting at the writer or in flight.
     var outstanding = 0
+    var bytes = 0
+
+    mutating func add(_ submission: Submission) {
+      arrived.append(submission)
+      outstanding += 1
+      bytes += submission.size
+    }
+
+    mutating func release(_ submission: Submission) {
+      outstanding -= 1
+      bytes -= submission.size
+    }
+
+    /// Whether one more finds room; one that is too large for the line still passes when it is alone.
+    func hasRoom(for size: Int, countMax: Int, bytesMax: Int) -> Bool {
+      outstanding < countMax && (outstanding == 0 || bytes + size <= bytesMax)
+    }
 
     mutating func take() -> [Submission] {
       guard !arrived.isEmpty else { return [] }
@@ -65,7 +82,6 @@ final class AppendQueue: Sendable {
   private struct State {
     var requests = Line()
     var background = Line()
-    var bytes = 0
     /// When there were many requests at work the last time.
     var busyAt: ContinuousClock.Instant?
     /// The writer is to be woken as soon as so many have arrived; nil: it looks by itself.
@@ -102,7 +118,9 @@ final class AppendQueue: Sendable {
 
   /// Whether a request's append would find no room.
   var isFull: Bool {
-    state.withLock { $0.requests.outstanding >= countMax || $0.bytes >= bytesMax }
+    state.withLock {
+      !$0.requests.hasRoom(for: 1, countMax: countMax, bytesMax: bytesMax)
+    }
   }
 
   enum Arrival {
@@ -112,21 +130,19 @@ final class AppendQueue: Sendable {
 
   func add(_ submission: Submission) -> Arrival {
     state.withLock { state in
-      let count =
-        submission.isBackground ? state.background.outstanding : state.requests.outstanding
-      // One that is too large for the queue still passes when it is alone.
-      guard count < (submission.isBackground ? Self.backgroundMax : countMax),
-        count == 0 || state.bytes + submission.size <= bytesMax
-      else { return .full }
       if submission.isBackground {
-        state.background.arrived.append(submission)
-        state.background.outstanding += 1
+        guard
+          state.background.hasRoom(
+            for: submission.size, countMax: Self.backgroundMax, bytesMax: bytesMax)
+        else { return .full }
+        state.background.add(submission)
       } else {
-        state.requests.arrived.append(submission)
-        state.requests.outstanding += 1
+        guard
+          state.requests.hasRoom(for: submission.size, countMax: countMax, bytesMax: bytesMax)
+        else { return .full }
+        state.requests.add(submission)
         if state.requests.outstanding >= Self.requestsMany { state.busyAt = .now }
       }
-      state.bytes += submission.size
       guard let wakeAt = state.wakeAt, state.arrived >= wakeAt else {
         return .queued(mustWake: false)
       }
@@ -154,17 +170,14 @@ final class AppendQueue: Sendable {
 
   /// Gives free the places of submissions whose outcome is known.
   func release(_ submissions: some Sequence<Submission>) {
-    var requests = 0
-    var background = 0
-    var bytes = 0
-    for submission in submissions {
-      if submission.isBackground { background += 1 } else { requests += 1 }
-      bytes += submission.size
-    }
     state.withLock { state in
-      state.requests.outstanding -= requests
-      state.background.outstanding -= background
-      state.bytes -= bytes
+      for submission in submissions {
+        if submission.isBackground {
+          state.background.release(submission)
+        } else {
+          state.requests.release(submission)
+        }
+      }
     }
   }
 }

@@ -1,4 +1,5 @@
 import EventSourcing
+import Mongo
 
 extension LogWriter {
   /// Numbered commits that go together.
@@ -39,5 +40,23 @@ extension LogWriter {
     var submission: Submission
     /// Nil for the repetition of a command that is among those commits.
     var conflict: AppendConflict?
+  }
+
+  /// An insert that did not get through.
+  struct SendFailure: Error {
+    /// Whether some of it may have been written all the same.
+    var mayBeDone: Bool
+    var cause: any Error
+
+    init(mayBeDone: Bool, cause: any Error) {
+      self.mayBeDone = mayBeDone
+      self.cause = cause
+    }
+
+    /// The server's own errors count as doubt, all of them: the driver sends a write a second time
+    /// by itself, and then only the second error is seen.
+    init(_ error: MongoError) {
+      self.init(mayBeDone: error.domain == .server || error.isOutcomeUnknown, cause: error)
+    }
   }
 }

@@ -11,11 +11,6 @@ extension LogWriter {
   /// Events and expectations that are looked at in one round, about at most.
   private static let roundMax = 1000
 
-  fileprivate struct SendFailure: Error {
-    var mayBeDone: Bool
-    var cause: any Error
-  }
-
   /// Every ticket is settled when it returns. `failure` is what an earlier attempt met.
   func workOff(_ submissions: [Submission], after failure: (any Error)? = nil) async {
     var open = submissions
@@ -186,22 +181,34 @@ extension LogWriter {
         cause: MongoError(
           domain: .server, code: first.code, operation: "append", message: first.message))
     }
-    // The commands were done before, or an earlier attempt of this very batch had got through.
-    // After a restart most of a batch was: look for all of them at once.
-    var rest = refused.map(\.submission)
-    if first.keyPattern != ["_id"] {
-      let count = rest.count
-      rest = try await answerThoseDone(rest, linearizable: false)
-      if rest.count < count { return rest }
-      // The first one met a key that a majority does not have yet.
-      if try await answerThoseDone([rest[0]], linearizable: true).isEmpty {
-        return Array(rest.dropFirst())
-      }
-      // Or a stream that was taken for new and is not.
-      try await learnHeads(of: Set(rest[0].commit.events.map(\.stream)))
+    do {
+      return try await lookInto(refused.map(\.submission), duplicateOf: first.keyPattern)
+    } catch {
+      // A key that is taken may be their own: as long as nobody can look, they may be done.
+      throw SendFailure(mayBeDone: true, cause: error)
     }
+  }
+
+  /// What a duplicate key stopped: the commands were done before, an earlier attempt of this very
+  /// batch had got through, or another process was first. Answers what has to be tried again.
+  private func lookInto(
+    _ refused: [Submission], duplicateOf keyPattern: [String]
+  ) async throws -> [Submission] {
+    guard keyPattern != ["_id"] else {
+      try await catchUp()
+      try await waitForTurn()
+      return refused
+    }
+    // After a restart most of a batch was done: look for all of them at once.
+    let rest = try await answerThoseDone(refused, linearizable: false)
+    if rest.count < refused.count { return rest }
+    // The first one met a key that a majority does not have yet.
+    if try await answerThoseDone([rest[0]], linearizable: true).isEmpty {
+      return Array(rest.dropFirst())
+    }
+    // Or a stream that was taken for new and is not.
+    try await learnHeads(of: Set(rest[0].commit.events.map(\.stream)))
     try await catchUp()
-    if first.keyPattern == ["_id"] { try await waitForTurn() }
     return rest
   }
 
@@ -279,14 +286,6 @@ extension LogWriter {
       try streams.map { try connection.version(of: $0) }
     }
     for (stream, version) in zip(streams, versions) { head?.learn(version, of: stream) }
-  }
-}
-
-extension LogWriter.SendFailure {
-  /// The server's own errors count as doubt, all of them: the driver sends a write a second time by
-  /// itself, and then only the second error is seen.
-  fileprivate init(_ error: MongoError) {
-    self.init(mayBeDone: error.domain == .server || error.isOutcomeUnknown, cause: error)
   }
 }
 
