@@ -9,7 +9,7 @@ COPY Package.swift ./
 RUN swift package resolve
 COPY . .
 # Swift's libraries go into the binary: the image below has none.
-RUN swift build -c release --product magasin --static-swift-stdlib \
+RUN scripts/build \
  && install -D .build/release/magasin /out/magasin
 
 FROM debian:bookworm-slim
