@@ -49,7 +49,7 @@ ROWS = [
     Row("append.http64.allroles", "POST an order, every role on", "append.naive", least=1.5),
     Row("append.http64.allroles.p50", "its latency, median"),
     Row("append.http64.allroles.p99", "its latency, 99th percentile"),
-    Row("append.http64.allroles.sagas", "sagas completed meanwhile"),
+    Row("append.http64.allroles.sagas", "sagas begun meanwhile"),
     Row("append.spread", "POST a reservation, 1,000 products, 256 connections"),
     Row("append.spread.p50", "its latency, median"),
     Row("append.spread.p99", "its latency, 99th percentile"),

@@ -87,7 +87,7 @@ public struct BSONWriter: Sendable {
 
   private init(empty: Void) { bytes = [] }
 
-  fileprivate init(continuingBytes bytes: [UInt8], isInvalid: Bool) {
+  fileprivate init(continuing bytes: consuming [UInt8], isInvalid: Bool) {
     self.bytes = bytes
     self.bytes.removeLast()
     self.isInvalid = isInvalid
@@ -158,9 +158,9 @@ public struct BSONArrayWriter: Sendable {
 
 /// A BSON document as bytes.
 public struct BSONDocument: Sendable, Hashable {
-  public let bytes: [UInt8]
+  public private(set) var bytes: [UInt8]
   /// False when a key held a NUL.
-  public let isValid: Bool
+  public private(set) var isValid: Bool
 
   public init(capacity: Int = 128, _ build: (inout BSONWriter) -> Void = { _ in }) {
     var writer = BSONWriter(capacity: capacity)
@@ -183,22 +183,13 @@ public struct BSONDocument: Sendable, Hashable {
 }
 
 extension BSONDocument {
-  /// This document with more elements at its end.
-  public func appending(_ build: (inout BSONWriter) -> Void) -> BSONDocument {
-    var writer = BSONWriter(continuing: self)
+  /// Adds elements at the end.
+  public mutating func append(_ build: (inout BSONWriter) -> Void) {
+    // The buffer moves into the writer and back, so that nothing is copied.
+    var writer = BSONWriter(continuing: exchange(&bytes, with: []), isInvalid: !isValid)
     build(&writer)
     writer.finish()
-    return BSONDocument(writer)
-  }
-
-  private init(_ writer: BSONWriter) {
-    bytes = writer.bytes
+    self.bytes = writer.bytes
     isValid = !writer.isInvalid
-  }
-}
-
-extension BSONWriter {
-  fileprivate init(continuing document: BSONDocument) {
-    self.init(continuingBytes: document.bytes, isInvalid: !document.isValid)
   }
 }

@@ -60,10 +60,14 @@ struct DecidedStates<D: Decider>: Sendable {
     set { entries[stream] = newValue }
   }
 
-  /// The same; a stream that is expected not to exist need not be read.
+  /// The same; a stream that is expected not to exist need not be read, unless that is in doubt.
   @inlinable
   mutating func entry(of stream: StreamName, expected: ExpectedVersion) -> DecidedState<D>? {
-    if let entry = self[stream] { return entry }
+    if var entry = entries[stream] {
+      if entry.isDoubtful { return nil }
+      entry.settle()
+      return entry
+    }
     return expected == .noStream ? DecidedState(state: D.initial, version: .none) : nil
   }
 

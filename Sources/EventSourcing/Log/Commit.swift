@@ -89,6 +89,17 @@ public struct ProposedCommit: Sendable {
     self.builtOn = builtOn
   }
 
+  /// The version that each event gets when the streams stand at `head`.
+  public func versions(after head: (StreamName) -> Version) -> [Version] {
+    if events.count == 1 { return [head(events[0].stream) + 1] }
+    var heads: [StreamName: Version] = [:]
+    return events.map { event in
+      let version = (heads[event.stream] ?? head(event.stream)) + 1
+      heads[event.stream] = version
+      return version
+    }
+  }
+
   /// The reason why no log may take this commit, or nil.
   public var defect: String? {
     if events.isEmpty { return "a commit holds at least one event" }
@@ -174,17 +185,13 @@ public struct RecordedCommit: Sendable {
     self.events = events
   }
 
-  /// Numbers a proposed commit. `versions` gives the head of every stream that it writes, and is
-  /// moved on.
-  public init(
-    _ commit: ProposedCommit, at position: Position, versions: inout [StreamName: Version]
-  ) {
+  /// Numbers a proposed commit; `versions` are those of its events.
+  public init(_ commit: ProposedCommit, at position: Position, versions: [Version]) {
     let header = CommitHeader(
       context: commit.context, firstPosition: position, eventCount: commit.events.count)
     self.header = header
-    self.events = commit.events.enumerated().map { index, event in
-      let version = (versions[event.stream] ?? .none) + 1
-      versions[event.stream] = version
+    self.events = zip(commit.events, versions).enumerated().map { index, numbered in
+      let (event, version) = numbered
       return Recorded(
         header: header, index: index,
         eventID: Recorded.eventID(command: commit.context.commandID, index: index),

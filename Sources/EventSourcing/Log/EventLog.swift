@@ -13,9 +13,9 @@ public protocol EventLog: Sendable {
   /// The ticket's outcome throws ``AppendConflict``, ``CommandIDReused`` or ``AppendFailure``.
   func enqueue(_ commit: ProposedCommit) -> AppendTicket
 
-  /// Called by background work between two steps, of which the last one took `step`: returns at
-  /// once when there are few requests at work, later when there are many, and always soon.
-  func giveWay(after step: Duration) async
+  /// Called by background work between two steps: returns as soon as there are few requests at
+  /// work, and after `longest` in any case.
+  func giveWay(atMost longest: Duration) async
 
   /// Whether an append would be refused now, since too many have no outcome yet.
   var isOverloaded: Bool { get }
@@ -52,7 +52,7 @@ public protocol EventLog: Sendable {
 extension EventLog {
   public var isOverloaded: Bool { false }
 
-  public func giveWay(after step: Duration) async {}
+  public func giveWay(atMost longest: Duration) async {}
 
   /// Appends a commit and waits until it is durable.
   @discardableResult

@@ -104,10 +104,10 @@ extension UUID {
 
   /// UUID version 7 (RFC 9562): 48 bits of milliseconds, then random bits.
   public static func timeOrdered(at time: Timestamp) -> UUID {
-    var random = SystemRandomNumberGenerator()
+    let random = RandomWords.shared.pair()
     let milliseconds = UInt64(bitPattern: time.millisecondsSinceEpoch)
-    let high = milliseconds << 16 | 0x7000 | random.next() & 0x0FFF
-    let low = random.next() & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000
+    let high = milliseconds << 16 | 0x7000 | random.0 & 0x0FFF
+    let low = random.1 & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000
     var value = noUUID
     withUnsafeMutableBytes(of: &value) { buffer in
       buffer.storeBytes(of: high.bigEndian, toByteOffset: 0, as: UInt64.self)

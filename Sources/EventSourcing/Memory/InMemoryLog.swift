@@ -48,11 +48,15 @@ public final class InMemoryLog: EventLog {
         return .failure(AppendConflict(stream: stream, expected: expected, actual: actual))
       }
     }
-    let recorded = RecordedCommit(commit, at: state.head + 1, versions: &state.versions)
+    let recorded = RecordedCommit(
+      commit, at: state.head + 1, versions: commit.versions { state.versions[$0] ?? .none })
     state.commands[commit.context.commandID] = state.commits.count
     state.commits.append(recorded)
     state.head = recorded.header.lastPosition
-    for event in recorded.events { state.streams[event.stream, default: []].append(event) }
+    for event in recorded.events {
+      state.versions[event.stream] = event.version
+      state.streams[event.stream, default: []].append(event)
+    }
     return .success(Appended(commit: recorded, isRepeated: false))
   }
 

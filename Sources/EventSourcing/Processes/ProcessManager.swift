@@ -8,6 +8,12 @@ public protocol ProcessManager: Decider where Command == SagaInput, Rejection ==
   static var name: String { get }
   /// The saga that an event is an input of; nil when it is none of its business.
   static func sagaID(for event: Recorded) -> String?
+  /// Whether sagas begin with such an event: there is nothing to read of them before.
+  static func begins(with event: Recorded) -> Bool
+}
+
+extension ProcessManager {
+  public static func begins(with event: Recorded) -> Bool { false }
 }
 
 /// What moves a saga.
@@ -101,7 +107,7 @@ public struct ProcessManagerHandler<P: ProcessManager>: Sendable {
       commandID: CommandID(derivedFrom: "\(P.name)/\(id)/\(input.key)"),
       correlationID: cause.correlationID, causationID: cause.eventID, timestamp: .now,
       serviceName: "sagas", metadata: cause.header.context.metadata)
-    let outcome = try await sagas.handle(input, on: id, context: context)
+    let outcome = try await carryOut(input, on: id, context: context)
     for event in outcome.events {
       for command in try OutgoingCommand.commands(in: event) {
         do {
@@ -112,5 +118,18 @@ public struct ProcessManagerHandler<P: ProcessManager>: Sendable {
         }
       }
     }
+  }
+
+  private func carryOut(
+    _ input: SagaInput, on id: String, context: CommitContext
+  ) async throws -> CommandHandler<P>.Outcome {
+    if case .event(let event) = input, P.begins(with: event) {
+      do {
+        return try await sagas.handle(input, on: id, context: context, expected: .noStream)
+      } catch is AppendConflict {
+        // Something else was first.
+      }
+    }
+    return try await sagas.handle(input, on: id, context: context)
   }
 }

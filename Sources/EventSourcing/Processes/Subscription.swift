@@ -10,6 +10,10 @@ import Synchronization
 public final class Subscription: Service {
   public typealias Handle = @Sendable (Recorded) async throws -> Void
 
+  /// A lane's pause between two events while there are many requests: short enough that what was
+  /// begun goes on.
+  private static let pauseMax: Duration = .milliseconds(100)
+
   public let name: String
   private let log: any EventLog
   private let checkpoints: any ReadModelStore
@@ -102,12 +106,11 @@ public final class Subscription: Service {
         continue
       }
       do {
+        // Before reading: who has come to the end need not ask the database to know that.
+        await log.waitForEvents(after: from, timeout: .seconds(1))
         let commits = try await log.read(after: from, limit: 500)
         attempt = 0
-        guard let last = commits.last else {
-          await log.waitForEvents(after: from, timeout: .seconds(1))
-          continue
-        }
+        guard let last = commits.last else { continue }
         for event in commits.lazy.flatMap(\.events) {
           guard let key = key(event) else { continue }
           guard state.withLock({ $0.admit(event, key: key) }) else { continue }
@@ -147,8 +150,10 @@ public final class Subscription: Service {
           }
         }
         next = state.withLock { $0.finish(event, key: key) }
+        if next != nil { await log.giveWay(atMost: Self.pauseMax) }
       }
       lane = lanes.withLock { $0.next() }
+      if lane != nil { await log.giveWay(atMost: Self.pauseMax) }
     }
   }
 

@@ -55,6 +55,8 @@ public final class ProjectionDriver<P: Projection>: Service {
     var progress = try await Self.start(projection, store: store)
     board.publish(progress)
     while !Task.isCancelled {
+      // Before reading: who has come to the end need not ask the database to know that.
+      await log.waitForEvents(after: progress.position, timeout: .seconds(1))
       let begun = ContinuousClock.now
       let moved = try await Self.step(
         projection, from: progress, log: log, store: store, limit: batchCommitsMax)
@@ -65,10 +67,9 @@ public final class ProjectionDriver<P: Projection>: Service {
         progress = moved
         failures = 0
         board.publish(progress)
-        await log.giveWay(after: .now - begun)
+        await log.giveWay(atMost: min((.now - begun) * 20, .seconds(3)))
       } else {
         board.publish(progress)
-        await log.waitForEvents(after: progress.position, timeout: .seconds(1))
         if let stored = try await store.progress(of: projection.name),
           stored.generation != progress.generation
         {

@@ -1,13 +1,20 @@
 import EventSourcing
 import Synchronization
 
-/// An append with its place in the queue.
-struct Submission: Sendable {
-  var commit: ProposedCommit
-  var ticket: AppendTicket
+/// An append with its place in the queue. A class: it goes from line to line.
+final class Submission: Sendable {
+  let commit: ProposedCommit
+  let ticket: AppendTicket
   /// About the memory that it holds, in bytes.
-  var size: Int
-  var isBackground: Bool
+  let size: Int
+  let isBackground: Bool
+
+  init(commit: ProposedCommit, ticket: AppendTicket, isBackground: Bool) {
+    self.commit = commit
+    self.ticket = ticket
+    self.isBackground = isBackground
+    size = commit.approximateSize
+  }
 }
 
 /// Submissions in order: added at the end, taken from the front, both at little cost.

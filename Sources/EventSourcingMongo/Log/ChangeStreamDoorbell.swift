@@ -42,14 +42,17 @@ public struct ChangeStreamDoorbell: Service {
   }
 
   private func followUntilRest() async throws {
-    var head = Position.start
+    var seen = Position.start
     var movedAt = ContinuousClock.now
     while .now - movedAt < Self.rest {
       let now = try await connection.run { try $0.lastCommit()?.last ?? .start }
-      if now > head {
-        head = now
+      // While this process appends, it may be its own batch, which its readers will be told of in a
+      // moment and find in memory then: such news waits for one look.
+      let news = log.outstanding == 0 ? now : seen
+      if news > log.doorbell.head { log.doorbell.ring(news) }
+      if now > seen {
+        seen = now
         movedAt = .now
-        log.doorbell.ring(now)
       }
       try await Task.sleep(for: Self.interval)
     }

@@ -4,7 +4,7 @@ import Foundation
 import Mongo
 
 /// A commit as the log stores it: one document, with the hash that chains it to the one before.
-struct CommitDocument: Sendable {
+final class CommitDocument: Sendable {
   /// The hash that the first commit is chained to.
   static let noHash = [UInt8](repeating: 0, count: 32)
   /// The largest commit, in bytes as it is stored.
@@ -16,13 +16,14 @@ struct CommitDocument: Sendable {
 
   /// Encodes a commit and chains it to `previous`.
   init(_ commit: RecordedCommit, chainedTo previous: [UInt8]) {
-    let body = BSONDocument(capacity: 512 + 256 * commit.events.count) { writer in
+    var document = BSONDocument(capacity: 640 + 384 * commit.events.count) { writer in
       Self.write(commit, to: &writer)
     }
-    let hash = Self.hash(body.bytes[...], chainedTo: previous)
+    let hash = Self.hash(document.bytes[...], chainedTo: previous)
+    document.append { $0.append("hash", sha256: hash) }
     self.commit = commit
     self.hash = hash
-    document = body.appending { $0.append("hash", sha256: hash) }
+    self.document = document
   }
 
   private static func write(_ commit: RecordedCommit, to writer: inout BSONWriter) {

@@ -54,7 +54,10 @@ struct LogHead {
 
 extension LogHead {
   enum Verdict {
-    case take
+    /// Numbered: the log ends with it now.
+    case taken(CommitDocument)
+    /// No log may hold it.
+    case invalid(AppendFailure)
     /// A stream that it names has not been met yet.
     case lookUp
     /// Built on an append that is neither settled nor numbered before it.
@@ -62,8 +65,9 @@ extension LogHead {
     case refuse(AppendConflict)
   }
 
-  /// Whether a commit may be numbered next. `series` marks what is numbered and not settled yet.
-  mutating func judge(_ commit: ProposedCommit, series: Int) -> Verdict {
+  /// Gives a commit its positions, versions and hash, if it may come next. `series` marks what is
+  /// numbered and not settled yet.
+  mutating func take(_ commit: ProposedCommit, series: Int) -> Verdict {
     for ticket in commit.builtOn {
       switch ticket.standing {
       case .numbered(series): continue
@@ -73,20 +77,28 @@ extension LogHead {
         return .refuse(.onFailedAppend(commit))
       }
     }
+    // Most commits are about one stream: it is looked up once.
+    var met: (stream: StreamName, version: Version)?
     for (stream, expected) in commit.expectations {
       guard let actual = version(of: stream) else {
-        if commit.isNew(stream, expected) { continue }
-        return .lookUp
+        guard commit.isNew(stream, expected) else { return .lookUp }
+        met = (stream, .none)
+        continue
       }
       if !expected.accepts(actual) {
         return .refuse(AppendConflict(stream: stream, expected: expected, actual: actual))
       }
+      met = (stream, actual)
     }
     for event in commit.events
-    where commit.expectations[event.stream] == nil && version(of: event.stream) == nil {
-      return .lookUp
+    where event.stream != met?.stream && commit.expectations[event.stream] == nil {
+      guard let actual = version(of: event.stream) else { return .lookUp }
+      met = (event.stream, actual)
     }
-    return .take
+    let versions = commit.versions { stream in
+      if let met, met.stream == stream { met.version } else { version(of: stream) ?? .none }
+    }
+    return number(commit, versions)
   }
 
   /// The streams of a commit whose heads have to be looked up before it can be judged.
@@ -101,22 +113,17 @@ extension LogHead {
     }
   }
 
-  /// Gives a commit its positions, versions and hash.
-  mutating func number(_ commit: ProposedCommit) -> Result<CommitDocument, AppendFailure> {
-    var versions: [StreamName: Version] = [:]
-    for event in commit.events where versions[event.stream] == nil {
-      versions[event.stream] = version(of: event.stream) ?? Version.none
-    }
-    let recorded = RecordedCommit(commit, at: end.position + 1, versions: &versions)
-    let document = CommitDocument(recorded, chainedTo: end.hash)
+  private mutating func number(_ commit: ProposedCommit, _ versions: [Version]) -> Verdict {
+    let document = CommitDocument(
+      RecordedCommit(commit, at: end.position + 1, versions: versions), chainedTo: end.hash)
     guard document.document.isValid else {
-      return .failure(.invalid("a field name holds a NUL character"))
+      return .invalid(.invalid("a field name holds a NUL character"))
     }
     guard document.document.bytes.count <= CommitDocument.bytesMax else {
-      return .failure(.invalid("a commit holds at most \(CommitDocument.bytesMax) bytes"))
+      return .invalid(.invalid("a commit holds at most \(CommitDocument.bytesMax) bytes"))
     }
     apply(document)
-    return .success(document)
+    return .taken(document)
   }
 }
 

@@ -14,7 +14,7 @@ extension LogWriter {
     /// Where the log ends before them.
     var before: LogHead.End
     var commits: [(submission: Submission, document: CommitDocument)] = []
-    var commands: Set<CommandID> = []
+    var commands = Set<CommandID>(minimumCapacity: 256)
     /// What cannot be appended if these commits get through, see ``Rider``.
     var riders: [Rider] = []
     var events = 0

@@ -78,15 +78,11 @@ extension LogWriter {
         waiting.append(submission)
         continue
       }
-      switch head?.judge(submission.commit, series: series) {
-      case .take:
-        switch head?.number(submission.commit) {
-        case .success(let document):
-          submission.ticket.number(inSeries: series)
-          batch.append(submission, document)
-        case .failure(let failure): finish(submission, .failure(failure))
-        case nil: waiting.append(submission)
-        }
+      switch head?.take(submission.commit, series: series) {
+      case .taken(let document):
+        submission.ticket.number(inSeries: series)
+        batch.append(submission, document)
+      case .invalid(let failure): finish(submission, .failure(failure))
       case .wait, .lookUp, nil: waiting.append(submission)
       case .refuse(let conflict):
         // What was taken may be the reason and may yet fail: only the log itself is a reason.

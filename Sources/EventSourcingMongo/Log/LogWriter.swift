@@ -133,12 +133,8 @@ actor LogWriter {
         setAside(submission, conflict: nil)
         continue
       }
-      switch head?.judge(submission.commit, series: series) {
-      case .take:
-        guard case .success(let document) = head?.number(submission.commit) else {
-          isStalled = true
-          return
-        }
+      switch head?.take(submission.commit, series: series) {
+      case .taken(let document):
         if next == nil { next = Batch(before: end) }
         submission.ticket.number(inSeries: series)
         next?.append(submission, document)
@@ -148,7 +144,7 @@ actor LogWriter {
       case .lookUp: learn()
       case .wait where submission.commit.builtOn.contains(where: isAside):
         setAside(submission, conflict: .onFailedAppend(submission.commit))
-      case .wait, nil: isStalled = true
+      case .wait, .invalid, nil: isStalled = true
       }
     }
   }

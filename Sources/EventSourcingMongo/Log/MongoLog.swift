@@ -69,10 +69,7 @@ public final class MongoLog: EventLog {
     // Behind what it was built on: an append never overtakes one of the same stream.
     let isBackground = WorkPriority.isBackground || commit.builtOn.contains(where: \.isBackground)
     if isBackground { ticket.markBackground() }
-    switch queue.add(
-      Submission(
-        commit: commit, ticket: ticket, size: commit.approximateSize, isBackground: isBackground))
-    {
+    switch queue.add(Submission(commit: commit, ticket: ticket, isBackground: isBackground)) {
     case .queued(let mustWake): if mustWake { writer.wake() }
     case .full: ticket.settle(.failure(AppendFailure.overloaded))
     }
@@ -82,8 +79,8 @@ public final class MongoLog: EventLog {
   /// Appends that have no outcome yet.
   public var outstanding: Int { queue.outstanding }
 
-  public func giveWay(after step: Duration) async {
-    let deadline = ContinuousClock.now + min(max(step * 10, .milliseconds(20)), .milliseconds(300))
+  public func giveWay(atMost longest: Duration) async {
+    let deadline = ContinuousClock.now + longest
     while queue.isBusy, .now < deadline {
       do { try await Task.sleep(for: .milliseconds(10)) } catch { return }
     }

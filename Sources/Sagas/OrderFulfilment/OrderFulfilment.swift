@@ -44,6 +44,8 @@ public enum OrderFulfilment: ProcessManager {
     return order.sagaID
   }
 
+  public static func begins(with event: Recorded) -> Bool { event.type == "OrderInitiated" }
+
   public static func decide(_ input: SagaInput, _ state: State) -> [SagaEvent] {
     // Inputs come in the log's order: at or below the last one taken is a repetition.
     if case .event(let event) = input, event.position <= state.lastInput { return [] }
