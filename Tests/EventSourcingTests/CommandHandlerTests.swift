@@ -292,6 +292,18 @@ struct CommandHandlerTests {
     #expect(head == Position(1))
   }
 
+  @Test("a stream that is expected to be new and was begun by another process is a conflict")
+  func begunElsewhere() async throws {
+    try await appendBehind(log, 1, to: "a")
+    let conflict = await #expect(throws: AppendConflict.self) {
+      try await handler.handle(.add(1), on: "a", context: context(), expected: .noStream)
+    }
+    #expect(conflict?.stream == Counter.stream("a"))
+    try await handler.handle(.add(1), on: "a", context: context())
+    let folded = try await total("a")
+    #expect(folded == 2)
+  }
+
   @Test("an explicit version that another process has reached is accepted")
   func explicitMatchBeyondCache() async throws {
     try await handler.handle(.add(1), on: "a", context: context(), expected: .noStream)

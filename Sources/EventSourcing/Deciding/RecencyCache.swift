@@ -1,4 +1,4 @@
-import Dispatch
+import Foundation
 
 /// A bounded cache of two generations: when the young one is full it becomes the old one, and what
 /// was not used since is dropped. At most twice `capacity` entries; no list to maintain.
