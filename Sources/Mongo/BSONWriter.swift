@@ -19,30 +19,30 @@ public struct BSONWriter: Sendable {
   }
 
   public mutating func append(_ key: String, _ value: String) {
-    element(0x02, key)
-    appendString(value)
+    var value = value
+    value.withUTF8 { utf8 in
+      element(0x02, key, size: utf8.count + 5) { place in
+        place.store(Int32(utf8.count + 1))
+        if let start = utf8.baseAddress {
+          (place + 4).copyMemory(from: start, byteCount: utf8.count)
+        }
+        (place + 4 + utf8.count).store(UInt8(0))
+      }
+    }
   }
 
-  public mutating func append(_ key: String, _ value: Int64) {
-    element(0x12, key)
-    appendInteger(value)
-  }
+  public mutating func append(_ key: String, _ value: Int64) { element(0x12, key, value) }
 
-  public mutating func append(_ key: String, int32 value: Int32) {
-    element(0x10, key)
-    appendInteger(value)
-  }
+  public mutating func append(_ key: String, int32 value: Int32) { element(0x10, key, value) }
 
   public mutating func append(_ key: String, _ value: Bool) {
-    element(0x08, key)
-    bytes.append(value ? 1 : 0)
+    element(0x08, key, UInt8(value ? 1 : 0))
   }
 
-  public mutating func appendNull(_ key: String) { element(0x0A, key) }
+  public mutating func appendNull(_ key: String) { element(0x0A, key, size: 0) { _ in } }
 
   public mutating func append(_ key: String, millisecondsSinceEpoch: Int64) {
-    element(0x09, key)
-    appendInteger(millisecondsSinceEpoch)
+    element(0x09, key, millisecondsSinceEpoch)
   }
 
   /// Binary of subtype 4, a UUID in network order.
@@ -57,26 +57,25 @@ public struct BSONWriter: Sendable {
 
   /// Decimal128: `unscaled × 10^-scale`, exactly (binary integer decimal encoding).
   public mutating func append(_ key: String, unscaled: Int64, scale: Int) {
-    element(0x13, key)
-    appendInteger(unscaled.magnitude)
     let exponent = UInt64(6176 - scale)
-    appendInteger(exponent << 49 | (unscaled < 0 ? 1 << 63 : 0))
+    element(0x13, key, size: 16) { place in
+      place.store(unscaled.magnitude)
+      (place + 8).store(exponent << 49 | (unscaled < 0 ? 1 << 63 : 0))
+    }
   }
 
   public mutating func appendDocument(_ key: String, _ build: (inout BSONWriter) -> Void) {
-    element(0x03, key)
-    nested(build)
+    nested(0x03, key, build)
   }
 
   public mutating func append(_ key: String, _ document: BSONDocument) {
-    element(0x03, key)
+    element(0x03, key, size: 0) { _ in }
     bytes.append(contentsOf: document.bytes)
   }
 
   /// An array; the keys are written by `build` through ``BSONArrayWriter``.
   public mutating func appendArray(_ key: String, _ build: (inout BSONArrayWriter) -> Void) {
-    element(0x04, key)
-    nested { writer in
+    nested(0x04, key) { writer in
       var array = BSONArrayWriter(writer: writer)
       // The buffer moves into the array writer and back, so that nothing is copied.
       writer = BSONWriter(empty: ())
@@ -93,49 +92,72 @@ public struct BSONWriter: Sendable {
     self.isInvalid = isInvalid
   }
 
-  private mutating func nested(_ build: (inout BSONWriter) -> Void) {
-    let start = bytes.count
-    bytes.append(contentsOf: [0, 0, 0, 0])
+  private mutating func nested(
+    _ type: UInt8, _ key: String, _ build: (inout BSONWriter) -> Void
+  ) {
+    element(type, key, Int32(0))
+    let start = bytes.count - 4
     build(&self)
     bytes.append(0)
     patchLength(at: start)
   }
 
   private mutating func patchLength(at start: Int) {
-    let length = UInt32(bytes.count - start)
-    for index in 0..<4 { bytes[start + index] = UInt8(truncatingIfNeeded: length >> (8 * index)) }
+    let length = Int32(bytes.count - start)
+    bytes.withUnsafeMutableBytes {
+      $0.storeBytes(of: length.littleEndian, toByteOffset: start, as: Int32.self)
+    }
   }
 
-  private mutating func element(_ type: UInt8, _ key: String) {
-    bytes.append(type)
-    var key = key
-    key.withUTF8 { utf8 in
-      for byte in utf8 where byte == 0 { isInvalid = true }
-      bytes.append(contentsOf: utf8)
-    }
-    bytes.append(0)
-  }
-
-  private mutating func appendString(_ value: String) {
-    var value = value
-    value.withUTF8 { utf8 in
-      appendInteger(Int32(utf8.count + 1))
-      bytes.append(contentsOf: utf8)
-    }
-    bytes.append(0)
+  private mutating func element(_ type: UInt8, _ key: String, _ value: some FixedWidthInteger) {
+    element(type, key, size: value.bitWidth / 8) { $0.store(value) }
   }
 
   private mutating func appendBinary(
     _ key: String, _ binary: borrowing Span<UInt8>, subtype: UInt8
   ) {
-    element(0x05, key)
-    appendInteger(Int32(binary.count))
-    bytes.append(subtype)
-    binary.withUnsafeBufferPointer { bytes.append(contentsOf: $0) }
+    binary.withUnsafeBytes { binary in
+      element(0x05, key, size: 5 + binary.count) { place in
+        place.store(Int32(binary.count))
+        (place + 4).store(subtype)
+        if let start = binary.baseAddress {
+          (place + 5).copyMemory(from: start, byteCount: binary.count)
+        }
+      }
+    }
   }
 
-  private mutating func appendInteger(_ value: some FixedWidthInteger) {
-    withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
+  /// Adds an element in one piece; `write` fills all of the `size` bytes of its value.
+  @inline(__always)
+  private mutating func element(
+    _ type: UInt8, _ key: String, size: Int, _ write: (UnsafeMutableRawPointer) -> Void
+  ) {
+    var key = key
+    key.withUTF8 { utf8 in
+      if utf8.contains(0) { isInvalid = true }
+      let total = utf8.count + 2 + size
+      bytes.append(addingCapacity: total) { span in
+        span.withUnsafeMutableBufferPointer { buffer, count in
+          guard let start = buffer.baseAddress else { return }
+          let place = UnsafeMutableRawPointer(start)
+          place.store(type)
+          if let key = utf8.baseAddress { (place + 1).copyMemory(from: key, byteCount: utf8.count) }
+          (place + 1 + utf8.count).store(UInt8(0))
+          write(place + 2 + utf8.count)
+          count = total
+        }
+      }
+    }
+  }
+}
+
+extension UnsafeMutableRawPointer {
+  /// In BSON's byte order.
+  @inline(__always)
+  fileprivate func store(_ value: some FixedWidthInteger) {
+    withUnsafeBytes(of: value.littleEndian) { bytes in
+      if let start = bytes.baseAddress { copyMemory(from: start, byteCount: bytes.count) }
+    }
   }
 }
 

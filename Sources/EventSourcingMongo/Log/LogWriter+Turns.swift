@@ -10,7 +10,7 @@ import Mongo
 struct AppenderTurns {
   /// How long a process appends without a pause while others are waiting.
   private static let turnMin: Duration = .milliseconds(400)
-  private static let listeningInterval: Duration = .milliseconds(25)
+  private static let listeningInterval: Duration = .milliseconds(100)
 
   private var start: ContinuousClock.Instant?
   private var lastListened = ContinuousClock.now

@@ -5,14 +5,19 @@ import Synchronization
 /// closely finds them here and need not ask the database.
 ///
 /// One unbroken run of positions. A commit of another process in between ends it, and a new run
-/// begins behind that.
+/// begins behind that. While nobody reads, nothing is kept.
 final class RecentCommits: Sendable {
+  /// Who follows the log reads at least once a second.
+  private static let attention: Duration = .seconds(5)
+
   private struct Ring {
     /// The commit that was added as the n-th stands at n modulo the size.
     var slots: [RecordedCommit?]
     var added = 0
     /// The first one of the run that is still here.
     var first = 0
+    /// When somebody read the last time.
+    var readAt: ContinuousClock.Instant?
 
     subscript(_ number: Int) -> RecordedCommit? { slots[number % slots.count] }
 
@@ -20,6 +25,12 @@ final class RecentCommits: Sendable {
       slots[added % slots.count] = commit
       added += 1
       first = max(first, added - slots.count)
+    }
+
+    mutating func letGo() {
+      if added == first { return }
+      slots = Array(repeating: nil, count: slots.count)
+      first = added
     }
   }
 
@@ -33,6 +44,7 @@ final class RecentCommits: Sendable {
   func add(_ commits: some Collection<RecordedCommit>) {
     guard let first = commits.first else { return }
     ring.withLock { ring in
+      guard let readAt = ring.readAt, .now - readAt < Self.attention else { return ring.letGo() }
       if ring.added > ring.first,
         ring[ring.added - 1]?.header.lastPosition != first.header.firstPosition.before
       {
@@ -46,6 +58,7 @@ final class RecentCommits: Sendable {
   /// first of them is not.
   func read(after position: Position, limit: Int) -> [RecordedCommit]? {
     ring.withLock { ring in
+      ring.readAt = .now
       var low = ring.first
       var high = ring.added
       while low < high {

@@ -61,6 +61,20 @@ struct BenchCommand: AsyncParsableCommand {
     }
 
     private static let price = Value.decimal(FixedDecimal(unscaled: 19_999, scale: 2))
+    private static let metadata: Fields = ["source_ip": "127.0.0.1", "user_agent": "bench/1.0"]
+    /// An order's data behind its id.
+    private static let data =
+      ([
+        "user_id": 456, "user_name": "Alice Tremblay",
+        "user_email": "alice.tremblay@example.com",
+        "items": [
+          [
+            "product_id": 101, "product_name": "Laptop", "quantity": 1, "unit_price": price,
+            "line_total": price,
+          ]
+        ], "total_amount": price, "currency": "CAD", "payment_method": "card",
+        "saga": "orchestrated",
+      ] as Fields).entries
 
     private static func commit() -> ProposedCommit {
       let now = Timestamp.now
@@ -68,22 +82,11 @@ struct BenchCommand: AsyncParsableCommand {
       let stream = StreamName(category: "orders", id: "order_\(command)")
       return ProposedCommit(
         context: CommitContext(
-          commandID: command, timestamp: now, serviceName: "magasin",
-          metadata: ["source_ip": "127.0.0.1", "user_agent": "bench/1.0"]),
+          commandID: command, timestamp: now, serviceName: "magasin", metadata: metadata),
         events: [
           ProposedEvent(
             stream: stream, type: "OrderInitiated",
-            data: [
-              "order_id": .string(stream.id), "user_id": 456, "user_name": "Alice Tremblay",
-              "user_email": "alice.tremblay@example.com",
-              "items": [
-                [
-                  "product_id": 101, "product_name": "Laptop", "quantity": 1,
-                  "unit_price": Self.price, "line_total": Self.price,
-                ]
-              ], "total_amount": Self.price, "currency": "CAD", "payment_method": "card",
-              "saga": "orchestrated",
-            ])
+            data: Fields(uniqueEntries: [.init(key: "order_id", value: .string(stream.id))] + data))
         ], expectations: [stream: .noStream])
     }
   }
