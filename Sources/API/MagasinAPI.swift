@@ -54,10 +54,10 @@ public struct MagasinAPI {
   public static func router(_ services: Services) -> Router<APIContext> {
     let table = RouteTable()
     let router = Router(context: APIContext.self, options: [.autoGenerateHeadEndpoints])
-    router.add(middleware: ResponseHeadersMiddleware())
-    router.add(middleware: RequestMetricsMiddleware())
-    router.add(middleware: ProblemMiddleware(routes: table, isUnavailable: services.isUnavailable))
-    router.add(middleware: AdmissionMiddleware(log: services.log))
+    router.add(
+      middleware: EdgeMiddleware(
+        admission: Admission(log: services.log),
+        problems: ProblemAnswers(routes: table, isUnavailable: services.isUnavailable)))
     OperationalRoutes(services: services).register(on: router)
     if services.servesEventStore {
       EventStoreRoutes(log: services.log, serviceName: services.serviceName).register(on: router)

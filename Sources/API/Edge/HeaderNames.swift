@@ -15,3 +15,16 @@ extension HTTPField.Name {
     return name
   }
 }
+
+extension HTTPFields {
+  /// The value of a header, several of one name joined by commas: what the subscript answers, at
+  /// less cost where there is one or none.
+  func value(of name: HTTPField.Name) -> String? {
+    var found: String?
+    for field in self where field.name == name {
+      if found != nil { return self[name] }
+      found = field.value
+    }
+    return found
+  }
+}

@@ -8,9 +8,12 @@ extension Response {
     _ value: Value, status: HTTPResponse.Status = .ok, contentType: String = "application/json",
     position: Position? = nil, headers: HTTPFields = [:]
   ) -> Response {
+    // Appended, not set: setting looks every header through, and no caller sets these.
     var headers = headers
-    headers[.contentType] = contentType
-    if let position { headers[.magasinPosition] = position.description }
+    headers.append(HTTPField(name: .contentType, value: contentType))
+    if let position {
+      headers.append(HTTPField(name: .magasinPosition, value: position.description))
+    }
     return Response(
       status: status, headers: headers,
       body: ResponseBody(byteBuffer: ByteBuffer(bytes: JSONWriter.bytes(value))))

@@ -16,7 +16,8 @@ enum StrictBody {
   static func fields(
     of request: Request, known: Set<String>, mayBeEmpty: Bool = false
   ) async throws -> Fields {
-    if let type = request.headers[.contentType], type.lowercased().hasPrefix("multipart/") {
+    if let type = request.headers.value(of: .contentType), type.lowercased().hasPrefix("multipart/")
+    {
       throw Problem(.unsupportedMediaType, "send the body as application/json")
     }
     let bytes = try await bytes(of: request)
@@ -30,7 +31,9 @@ enum StrictBody {
   }
 
   private static func bytes(of request: Request) async throws -> [UInt8] {
-    if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > bytesMax {
+    if let length = request.headers.value(of: .contentLength).flatMap({ Int($0) }),
+      length > bytesMax
+    {
       throw tooLarge
     }
     do {

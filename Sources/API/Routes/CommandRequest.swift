@@ -22,13 +22,13 @@ struct CommandRequest {
     self.context = CommitContext(
       commandID: key.map { CommandID(derivedFrom: "\(route)\n\($0)") } ?? .random(at: now),
       fingerprint: key.map { _ in Self.fingerprint(resource: resource, body: body) },
-      correlationID: request.headers[.correlationID].flatMap { UUID(uuidString: $0) },
+      correlationID: request.headers.value(of: .correlationID).flatMap { UUID(uuidString: $0) },
       timestamp: now, serviceName: serviceName,
       metadata: Self.metadata(request, context))
   }
 
   private static func idempotencyKey(_ request: Request) throws(FieldError) -> String? {
-    guard let key = request.headers[.idempotencyKey] else { return nil }
+    guard let key = request.headers.value(of: .idempotencyKey) else { return nil }
     guard (1...255).contains(key.utf8.count), key.utf8.allSatisfy({ (0x20...0x7E).contains($0) })
     else {
       throw FieldError("Idempotency-Key", .invalid("must be 1 to 255 printable ASCII characters"))
@@ -46,10 +46,10 @@ struct CommandRequest {
     if let address = context.sourceIP {
       entries.append(.init(key: "source_ip", value: .string(address)))
     }
-    if let agent = request.headers[.userAgent] {
+    if let agent = request.headers.value(of: .userAgent) {
       entries.append(.init(key: "user_agent", value: .string(String(agent.prefix(200)))))
     }
-    if let trace = request.headers[.traceParent].flatMap(traceID) {
+    if let trace = request.headers.value(of: .traceParent).flatMap(traceID) {
       entries.append(.init(key: "trace_id", value: .string(trace)))
     }
     return Fields(uniqueEntries: entries)

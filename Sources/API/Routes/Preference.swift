@@ -8,7 +8,7 @@ enum Preference {
   /// The seconds of `Prefer: wait=5`, cut to 30; nil without one. A preference that cannot be read
   /// is ignored, as RFC 7240 asks.
   static func waitSeconds(_ request: Request) -> Int? {
-    guard let header = request.headers[.prefer] else { return nil }
+    guard let header = request.headers.value(of: .prefer) else { return nil }
     for preference in header.split(separator: ",") {
       let parts = preference.prefix { $0 != ";" }.split(separator: "=")
       guard parts.count == 2, parts[0].trimmed.lowercased() == "wait" else { continue }

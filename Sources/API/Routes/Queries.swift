@@ -29,7 +29,7 @@ struct Queries: Sendable {
     if let number = try QueryParameters(request).integer("min_position") {
       return Position(number)
     }
-    guard let header = request.headers[.magasinPosition] else { return nil }
+    guard let header = request.headers.value(of: .magasinPosition) else { return nil }
     guard let number = Int64(header), (0...positionMax).contains(number) else {
       throw FieldError("Magasin-Position", .invalid("must be a position of the log"))
     }

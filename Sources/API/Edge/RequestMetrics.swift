@@ -7,9 +7,7 @@ import Synchronization
 ///
 /// `http_requests_total{method,route,status}` and `http_request_duration_seconds{method,route}`.
 /// The labels are bounded: the route is its pattern, never the path that was asked for.
-struct RequestMetricsMiddleware: RouterMiddleware {
-  typealias Context = APIContext
-
+struct RequestMetrics {
   private struct Key: Hashable {
     var method: String
     var route: String
@@ -40,12 +38,10 @@ struct RequestMetricsMiddleware: RouterMiddleware {
 
   private let instruments = Instruments()
 
-  func handle(
-    _ request: Request, context: APIContext,
-    next: (Request, APIContext) async throws -> Response
-  ) async throws -> Response {
-    let started = ContinuousClock.now
-    let response = try await next(request, context)
+  func record(
+    _ request: Request, _ context: APIContext, _ response: Response,
+    since started: ContinuousClock.Instant
+  ) {
     let method = request.method.rawValue
     let endpoint = context.endpointPath
     let (counter, timer) = instruments.find(
@@ -55,6 +51,5 @@ struct RequestMetricsMiddleware: RouterMiddleware {
         status: response.status.code))
     counter.increment()
     timer.record(duration: .now - started)
-    return response
   }
 }
