@@ -171,10 +171,11 @@ final class CommitDocument: Sendable {
 /// What the appender must know of a stored commit: less than all of it.
 struct CommitOutline: Sendable {
   var position: Position
-  var eventCount: Int
-  var heads: [StreamName: Version]
+  /// Of each event the stream and its version, in order: the last one of a stream is its head.
+  var versions: [(stream: StreamName, version: Version)]
   var hash: [UInt8]
 
+  var eventCount: Int { versions.count }
   var next: Position { position + eventCount }
   var last: Position { position + (eventCount - 1) }
 
@@ -182,19 +183,18 @@ struct CommitOutline: Sendable {
   static func decode(_ view: BSONView) throws -> CommitOutline {
     var position: Int64 = 0
     var hash: [UInt8]?
-    var count = 0
-    var heads: [StreamName: Version] = [:]
+    var versions: [(stream: StreamName, version: Version)] = []
     try view.visit { key, element in
       if key.isEqual(to: "_id") {
         position = element.integer ?? 0
       } else if key.isEqual(to: "events") {
         try element.array?.visit { _, event in
-          guard let (stream, version) = try event.document.flatMap(head) else {
+          guard let head = try event.document.flatMap(head) else {
             throw LogCorruption(
-              position: Position(position), reason: "event \(count) of the commit lacks a field")
+              position: Position(position),
+              reason: "event \(versions.count) of the commit lacks a field")
           }
-          heads[stream] = version
-          count += 1
+          versions.append(head)
           return true
         }
       } else if key.isEqual(to: "hash"), case .binary(_, let bytes) = element {
@@ -202,11 +202,11 @@ struct CommitOutline: Sendable {
       }
       return true
     }
-    guard position > 0, count > 0, let hash else {
+    guard position > 0, !versions.isEmpty, let hash else {
       throw LogCorruption(position: Position(position), reason: "a commit lacks a field")
     }
     return CommitOutline(
-      position: Position(position), eventCount: count, heads: heads, hash: hash)
+      position: Position(position), versions: versions, hash: hash)
   }
 
   private static func head(_ event: BSONView) throws -> (StreamName, Version)? {

@@ -99,7 +99,7 @@ extension MongoConnection {
     let newest = try find(
       LogCollection.ofStream(stream), in: LogCollection.name,
       options: LogCollection.options(limit: 1, hint: "stream"), decode: CommitOutline.decode)
-    return newest.first?.heads[stream] ?? .none
+    return newest.first?.versions.last { $0.stream == stream }?.version ?? .none
   }
 
   func commit(of command: CommandID) throws -> RecordedCommit? {

@@ -38,7 +38,7 @@ struct LogHead {
       throw LogCorruption(
         position: end.position + 1, reason: "the next commit is at position \(outline.position)")
     }
-    for (stream, version) in outline.heads { streams[stream] = version }
+    for (stream, version) in outline.versions { streams[stream] = version }
     end = End(position: outline.position + (outline.eventCount - 1), hash: outline.hash)
   }
 

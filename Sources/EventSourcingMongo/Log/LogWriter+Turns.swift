@@ -77,7 +77,7 @@ extension LogWriter {
   private static let yieldingMax: Duration = .milliseconds(60)
   /// How long a process waits, at most, for its own turn.
   private static let waitingMax: Duration = .seconds(2)
-  private static let lookInterval: Duration = .milliseconds(3)
+  private static let lookInterval: Duration = .milliseconds(5)
 
   private func readLine() async throws -> AppenderLine? {
     try await lookups.find(
