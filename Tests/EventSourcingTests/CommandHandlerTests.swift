@@ -304,6 +304,14 @@ struct CommandHandlerTests {
     #expect(folded == 2)
   }
 
+  @Test("what is refused of a stream that was taken for new is a conflict when it is not new")
+  func refusedOfNone() async throws {
+    try await appendBehind(log, 5, to: "a")
+    await #expect(throws: AppendConflict.self) {
+      try await handler.handle(.add(-3), on: "a", context: context(), expected: .noStream)
+    }
+  }
+
   @Test("an explicit version that another process has reached is accepted")
   func explicitMatchBeyondCache() async throws {
     try await handler.handle(.add(1), on: "a", context: context(), expected: .noStream)

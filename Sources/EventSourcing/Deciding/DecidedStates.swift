@@ -74,7 +74,8 @@ struct DecidedStates<D: Decider>: Sendable {
   @inlinable
   mutating func doubt(_ stream: StreamName) {
     if reading[stream] != nil { doubted.insert(stream) }
-    guard var entry = entries[stream] else { return }
+    // Also a stream that was only taken for new: what is in doubt is read.
+    var entry = entries[stream] ?? DecidedState(state: D.initial, version: .none)
     entry.settle()
     entry.isDoubtful = true
     entries[stream] = entry

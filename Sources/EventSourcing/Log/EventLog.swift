@@ -14,8 +14,9 @@ public protocol EventLog: Sendable {
   func enqueue(_ commit: ProposedCommit) -> AppendTicket
 
   /// Called by background work between two steps: returns as soon as there are few requests at
-  /// work, and after `longest` in any case.
-  func giveWay(atMost longest: Duration) async
+  /// work, and after `longest` in any case. Answers whether there were many.
+  @discardableResult
+  func giveWay(atMost longest: Duration) async -> Bool
 
   /// Whether an append would be refused now, since too many have no outcome yet.
   var isOverloaded: Bool { get }
@@ -52,7 +53,7 @@ public protocol EventLog: Sendable {
 extension EventLog {
   public var isOverloaded: Bool { false }
 
-  public func giveWay(atMost longest: Duration) async {}
+  public func giveWay(atMost longest: Duration) async -> Bool { false }
 
   /// Appends a commit and waits until it is durable.
   @discardableResult

@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 
 /// A saga as a decider: its commands are the events that it listens to, its own events say what
 /// it has decided to do. `decide` is the saga's `react`, `evolve` its fold; replay calls only
@@ -88,8 +89,13 @@ public protocol CommandDispatcher: Sendable {
 /// A crash before the commit brings the input again; after it, the commit is found by its command
 /// id and its commands are sent again; their ids are the same, so nothing happens twice.
 public struct ProcessManagerHandler<P: ProcessManager>: Sendable {
+  /// Beginnings that are looked up first after one that had been done before: after a restart, or
+  /// beside another process of this role, more of them have been.
+  private static var carefulBeginnings: Int { 1000 }
+
   private let sagas: CommandHandler<P>
   private let dispatcher: any CommandDispatcher
+  private let careful = CarefulBeginnings()
 
   public init(log: any EventLog, dispatcher: any CommandDispatcher) {
     self.sagas = CommandHandler(log: log)
@@ -123,13 +129,25 @@ public struct ProcessManagerHandler<P: ProcessManager>: Sendable {
   private func carryOut(
     _ input: SagaInput, on id: String, context: CommitContext
   ) async throws -> CommandHandler<P>.Outcome {
-    if case .event(let event) = input, P.begins(with: event) {
+    if case .event(let event) = input, P.begins(with: event), !careful.takeOne() {
       do {
-        return try await sagas.handle(input, on: id, context: context, expected: .noStream)
+        let outcome = try await sagas.handle(
+          input, on: id, context: context, expected: .noStream)
+        if outcome.isRepeated { careful.left.store(Self.carefulBeginnings, ordering: .relaxed) }
+        return outcome
       } catch is AppendConflict {
         // Something else was first.
       }
     }
     return try await sagas.handle(input, on: id, context: context)
+  }
+}
+
+private final class CarefulBeginnings: Sendable {
+  let left = Atomic(0)
+
+  /// Whether this one is to be careful.
+  func takeOne() -> Bool {
+    left.load(ordering: .relaxed) > 0 && left.subtract(1, ordering: .relaxed).oldValue > 0
   }
 }

@@ -10,6 +10,8 @@ import Synchronization
 public final class Subscription: Service {
   public typealias Handle = @Sendable (Recorded) async throws -> Void
 
+  /// Commits that are read at a time.
+  private static let pageMax = 500
   /// A lane's pause between two events while there are many requests: short enough that what was
   /// begun goes on.
   private static let pauseMax: Duration = .milliseconds(100)
@@ -99,6 +101,7 @@ public final class Subscription: Service {
 
   private func read(_ group: inout DiscardingTaskGroup) async {
     var attempt = 0
+    var isBehind = true
     while !Task.isCancelled {
       let (from, outstanding) = state.withLock { ($0.readThrough, $0.outstanding) }
       guard outstanding < outstandingMax else {
@@ -106,10 +109,11 @@ public final class Subscription: Service {
         continue
       }
       do {
-        // Before reading: who has come to the end need not ask the database to know that.
-        await log.waitForEvents(after: from, timeout: .seconds(1))
-        let commits = try await log.read(after: from, limit: 500)
+        // Who has come to the end need not ask the database to know that.
+        if !isBehind { await log.waitForEvents(after: from, timeout: .seconds(1)) }
+        let commits = try await log.read(after: from, limit: Self.pageMax)
         attempt = 0
+        isBehind = commits.count == Self.pageMax
         guard let last = commits.last else { continue }
         for event in commits.lazy.flatMap(\.events) {
           guard let key = key(event) else { continue }

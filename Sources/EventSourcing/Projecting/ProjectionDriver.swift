@@ -11,6 +11,12 @@ public final class ProjectionDriver<P: Projection>: Service {
   private let logger: Logger
   private let batchCommitsMax: Int
 
+  /// A batch while there are many requests, so that the pause that it makes necessary is short.
+  private static var smallBatchMax: Int { 100 }
+  /// Well below what a rebuild leaves to readers of the old rows (``ProjectionRebuild``), and what
+  /// a reader waits for a position.
+  private static var pauseMax: Duration { .seconds(1) }
+
   public init(
     _ projection: P, log: any EventLog, store: any ReadModelStore, board: ProjectionBoard,
     logger: Logger, batchCommitsMax: Int = 1000
@@ -54,21 +60,28 @@ public final class ProjectionDriver<P: Projection>: Service {
   private func follow(_ failures: inout Int) async throws {
     var progress = try await Self.start(projection, store: store)
     board.publish(progress)
+    var isBehind = true
+    var isGivingWay = false
     while !Task.isCancelled {
-      // Before reading: who has come to the end need not ask the database to know that.
-      await log.waitForEvents(after: progress.position, timeout: .seconds(1))
+      if !isBehind {
+        // Who has come to the end need not ask the database to know that.
+        await log.waitForEvents(after: progress.position, timeout: .seconds(1))
+      }
       let begun = ContinuousClock.now
+      let limit = isGivingWay ? Self.smallBatchMax : batchCommitsMax
       let moved = try await Self.step(
-        projection, from: progress, log: log, store: store, limit: batchCommitsMax)
+        projection, from: progress, log: log, store: store, limit: limit)
       if let moved {
         guard try await store.save(moved, replacing: progress.generation) else {
           return  // a rebuild has flipped the pointer: start again from it
         }
+        isBehind = moved.position.rawValue - progress.position.rawValue >= Int64(limit)
         progress = moved
         failures = 0
         board.publish(progress)
-        await log.giveWay(atMost: min((.now - begun) * 20, .seconds(3)))
+        isGivingWay = await log.giveWay(atMost: min((.now - begun) * 20, Self.pauseMax))
       } else {
+        isBehind = false
         board.publish(progress)
         if let stored = try await store.progress(of: projection.name),
           stored.generation != progress.generation

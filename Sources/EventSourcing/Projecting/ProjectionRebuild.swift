@@ -34,7 +34,7 @@ public struct ProjectionRebuild<P: Projection>: Sendable {
   }
 
   /// How long readers that hold the old pointer may go on reading the old rows.
-  private static var grace: Duration { .seconds(3) }
+  private static var grace: Duration { .seconds(5) }
 
   private let projection: P
   private let log: any EventLog

@@ -9,7 +9,8 @@ import Synchronization
 /// See `docs/adr/0001` for the layout and `docs/adr/0003` for the appender. Reads are at majority:
 /// what was read once is never rolled back.
 public final class MongoLog: EventLog {
-  /// About the memory that appends without an outcome hold, in bytes, at most.
+  /// About the memory that appends without an outcome hold, in bytes, at most: those of requests,
+  /// and as much again those of background work.
   private static let outstandingBytesMax = 64 << 20
   private static let recentCommitsMax = 8192
 
@@ -79,11 +80,13 @@ public final class MongoLog: EventLog {
   /// Appends that have no outcome yet.
   public var outstanding: Int { queue.outstanding }
 
-  public func giveWay(atMost longest: Duration) async {
+  public func giveWay(atMost longest: Duration) async -> Bool {
+    guard queue.isBusy else { return false }
     let deadline = ContinuousClock.now + longest
-    while queue.isBusy, .now < deadline {
-      do { try await Task.sleep(for: .milliseconds(10)) } catch { return }
+    while queue.isBusy, .now < deadline, !Task.isCancelled {
+      try? await Task.sleep(for: .milliseconds(10))
     }
+    return true
   }
 
   public var isOverloaded: Bool { queue.isFull }
