@@ -89,13 +89,9 @@ public protocol CommandDispatcher: Sendable {
 /// A crash before the commit brings the input again; after it, the commit is found by its command
 /// id and its commands are sent again; their ids are the same, so nothing happens twice.
 public struct ProcessManagerHandler<P: ProcessManager>: Sendable {
-  /// Beginnings that are looked up first after one that had been done before: after a restart, or
-  /// beside another process of this role, more of them have been.
-  private static var carefulBeginnings: Int { 1000 }
-
   private let sagas: CommandHandler<P>
   private let dispatcher: any CommandDispatcher
-  private let careful = CarefulBeginnings()
+  private let beginnings = Beginnings()
 
   public init(log: any EventLog, dispatcher: any CommandDispatcher) {
     self.sagas = CommandHandler(log: log)
@@ -129,11 +125,11 @@ public struct ProcessManagerHandler<P: ProcessManager>: Sendable {
   private func carryOut(
     _ input: SagaInput, on id: String, context: CommitContext
   ) async throws -> CommandHandler<P>.Outcome {
-    if case .event(let event) = input, P.begins(with: event), !careful.takeOne() {
+    if case .event(let event) = input, P.begins(with: event), beginnings.isNewLikely() {
       do {
         let outcome = try await sagas.handle(
           input, on: id, context: context, expected: .noStream)
-        if outcome.isRepeated { careful.left.store(Self.carefulBeginnings, ordering: .relaxed) }
+        if outcome.isRepeated { beginnings.noteRepetition() }
         return outcome
       } catch is AppendConflict {
         // Something else was first.
@@ -143,11 +139,17 @@ public struct ProcessManagerHandler<P: ProcessManager>: Sendable {
   }
 }
 
-private final class CarefulBeginnings: Sendable {
-  let left = Atomic(0)
+/// Whether a saga that begins is likely to be new. An append that turns out to be a repetition stops
+/// the appender's pipeline, so after one (a restart, another process of this role) the next
+/// beginnings are looked up first.
+private final class Beginnings: Sendable {
+  private static let lookedUp = 1000
 
-  /// Whether this one is to be careful.
-  func takeOne() -> Bool {
-    left.load(ordering: .relaxed) > 0 && left.subtract(1, ordering: .relaxed).oldValue > 0
+  private let left = Atomic(0)
+
+  func noteRepetition() { left.store(Self.lookedUp, ordering: .relaxed) }
+
+  func isNewLikely() -> Bool {
+    left.load(ordering: .relaxed) <= 0 || left.subtract(1, ordering: .relaxed).oldValue <= 0
   }
 }

@@ -61,10 +61,15 @@ final class AppendQueue: Sendable {
     var outstanding = 0
     var bytes = 0
 
-    mutating func add(_ submission: Submission) {
+    /// False when there is no room.
+    mutating func add(_ submission: Submission, countMax: Int, bytesMax: Int) -> Bool {
+      guard hasRoom(for: submission.size, countMax: countMax, bytesMax: bytesMax) else {
+        return false
+      }
       arrived.append(submission)
       outstanding += 1
       bytes += submission.size
+      return true
     }
 
     mutating func release(_ submission: Submission) {
@@ -139,15 +144,12 @@ final class AppendQueue: Sendable {
     state.withLock { state in
       if submission.isBackground {
         guard
-          state.background.hasRoom(
-            for: submission.size, countMax: Self.backgroundMax, bytesMax: bytesMax)
+          state.background.add(submission, countMax: Self.backgroundMax, bytesMax: bytesMax)
         else { return .full }
-        state.background.add(submission)
       } else {
-        guard
-          state.requests.hasRoom(for: submission.size, countMax: countMax, bytesMax: bytesMax)
-        else { return .full }
-        state.requests.add(submission)
+        guard state.requests.add(submission, countMax: countMax, bytesMax: bytesMax) else {
+          return .full
+        }
         if state.requests.outstanding >= Self.requestsMany { state.busyAt = .now }
       }
       guard let wakeAt = state.wakeAt, state.arrived >= wakeAt else {
