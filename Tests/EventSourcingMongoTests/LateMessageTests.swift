@@ -26,6 +26,22 @@ struct LateMessageTests {
     }
   }
 
+  @Test("a refusal that nobody can check is unknown, after a bounded time")
+  func refusalInTheDark() async throws {
+    // Longer than the test is patient: nothing but the log itself bounds the time.
+    try await FaultRig.with(options: FaultRig.brisk + "&socketTimeoutMS=60000") { rig in
+      let first = try await rig.attempt(.test("a", expecting: .noStream))
+      rig.proxy.inject(ReplyCuttingProxy.Fault(.hold, .request, of: "find"))
+      let refused = try await rig.attempt(.test("a", expecting: .noStream))
+      #expect(refused.isUnknown)
+      // Meanwhile others go on.
+      let other = try await rig.attempt(.test("b", expecting: .noStream))
+      #expect(other.appended != nil)
+      rig.proxy.heal()
+      try await rig.audit([first, refused, other])
+    }
+  }
+
   enum Meanwhile: CaseIterable {
     case nothing
     case anotherProcessWrites

@@ -4,26 +4,60 @@ extension LogWriter {
   /// How long somebody waits for the outcome of what was sent, about.
   private static let answerMax: Duration = .seconds(8)
 
-  /// Sees to it that nobody waits for an answer much longer than ``answerMax``, even when the
-  /// database keeps silent: their outcome is unknown then.
+  /// Appends whose callers are waiting.
+  struct Watch {
+    private let since = ContinuousClock.now
+    let submissions: [Submission]
+
+    init(_ submissions: [Submission]) { self.submissions = submissions }
+
+    var isOverdue: Bool { .now - since > answerMax }
+  }
+
+  /// Sees to it that nobody waits for the outcome of what is sent, or looked into step by step,
+  /// much longer than ``answerMax``, even when the database keeps silent: it is unknown then.
   func watch(_ submissions: [Submission]) {
-    watched = (submissions, .now)
+    watched = Watch(submissions)
+    startWatching()
+  }
+
+  /// The same for riders that are looked up beside all that; until ``endLookUp(_:)``.
+  func watchLookUp(of riders: [Rider]) -> Int {
+    lookUpCount += 1
+    lookUps[lookUpCount] = Watch(riders.map(\.submission))
+    startWatching()
+    return lookUpCount
+  }
+
+  func endLookUp(_ number: Int) { lookUps[number] = nil }
+
+  private func startWatching() {
     guard !isWatching else { return }
     isWatching = true
     Task {
-      while let (submissions, since) = watched, inFlight != nil || isSettling {
-        if ContinuousClock.now - since > Self.answerMax {
-          for submission in submissions + behind {
-            abandoned.insert(ObjectIdentifier(submission.ticket))
-            submission.ticket.settle(
-              .failure(AppendFailure.unknown(submission.commit.context.commandID)))
-          }
-          fail(takeWaiting()) { _ in .notDone("the database does not answer") }
-        }
+      while isBusy || !lookUps.isEmpty {
+        abandonOverdue()
         try? await Task.sleep(for: .milliseconds(500))
       }
       isWatching = false
       watched = nil
+    }
+  }
+
+  private var isBusy: Bool { inFlight != nil || isSettling }
+
+  private func abandonOverdue() {
+    for lookUp in lookUps.values where lookUp.isOverdue { abandon(lookUp.submissions) }
+    guard isBusy, let watched, watched.isOverdue else { return }
+    abandon(watched.submissions + behind)
+    fail(takeWaiting()) { _ in .notDone("the database does not answer") }
+  }
+
+  private func abandon(_ submissions: [Submission]) {
+    for submission in submissions {
+      abandoned.insert(ObjectIdentifier(submission.ticket))
+      submission.ticket.settle(
+        .failure(AppendFailure.unknown(submission.commit.context.commandID)))
     }
   }
 

@@ -49,7 +49,11 @@ actor LogWriter {
   /// The unusual is being looked into; nothing else moves.
   var isSettling = false
   private var isYielding = false
-  var watched: (submissions: [Submission], since: ContinuousClock.Instant)?
+  /// What is in flight or being looked into.
+  var watched: Watch?
+  /// The riders that are being looked up, in several look-ups.
+  var lookUps: [Int: Watch] = [:]
+  var lookUpCount = 0
   var isWatching = false
   /// The tickets of those that are not waited for any more.
   var abandoned: Set<ObjectIdentifier> = []
@@ -168,10 +172,13 @@ actor LogWriter {
   /// Answers appends that met something durable, while others go on.
   private func answer(_ riders: [Rider]) {
     if riders.isEmpty { return }
+    let lookUp = watchLookUp(of: riders)
     Task {
       let again = await settle(riders)
+      endLookUp(lookUp)
       for rider in riders { aside.remove(ObjectIdentifier(rider.submission.ticket)) }
-      backlog.putBack(again)
+      release(again.lazy.filter(isAbandoned))
+      backlog.putBack(again.filter { $0.ticket.settled == nil })
       advance()
     }
   }
