@@ -111,6 +111,39 @@ struct RacingAppendersTests {
     }
   }
 
+  @Test("what a process knew before others wrote a lot is no ground for an answer")
+  func longTail() async throws {
+    try await FaultRig.with { rig in
+      let known = try await rig.attempt(all: (0..<30).map { .test("a\($0)") })
+      // Every second stream grows, one is begun, and it is more than anybody reads after.
+      let others = try await rig.attempt(
+        all: (0..<15).map { .test("a\($0 * 2)") } + [.test("begun")]
+          + (0..<700).map { .test("filler\($0)") }, on: rig.observer)
+      let commits =
+        (0..<10).map { ProposedCommit.test("a\($0)") }
+        + (10..<20).map { .test("a\($0)", expecting: .exactly(Version(1))) }
+        + (20..<30).map { place in
+          var reader = ProposedCommit.test("reader\(place)", expecting: .noStream)
+          let read = StreamName(category: "things", id: "a\(place)")
+          reader.expectations[read] = .exactly(Version(1))
+          return reader
+        } + [.test("begun", expecting: .noStream), .test("new", expecting: .noStream)]
+      let attempts = try await rig.attempt(all: commits.shuffled())
+      for attempt in attempts {
+        let events = attempt.commit.events
+        let expected = attempt.commit.expectations.keys.map(\.id)
+        let hasGrown = expected.contains { id in others.contains { $0.commit.writes(to: id) } }
+        #expect(attempt.isConflict == hasGrown)
+        #expect((attempt.appended == nil) == hasGrown)
+        if expected.isEmpty {
+          let isSecond = others.contains { $0.commit.writes(to: events[0].stream.id) }
+          #expect(attempt.appended?.commit.events[0].version == Version(isSecond ? 3 : 2))
+        }
+      }
+      try await rig.audit(known + others + attempts)
+    }
+  }
+
   @Test("a command that several processes do has one effect, and one answer")
   func oneEffect() async throws {
     try await FaultRig.with { rig in
@@ -146,4 +179,8 @@ struct RacingAppendersTests {
       try await rig.audit(all)
     }
   }
+}
+
+extension ProposedCommit {
+  fileprivate func writes(to id: String) -> Bool { events.contains { $0.stream.id == id } }
 }

@@ -178,6 +178,7 @@ struct CommitOutline: Sendable {
   var eventCount: Int { versions.count }
   var next: Position { position + eventCount }
   var last: Position { position + (eventCount - 1) }
+  var end: LogHead.End { LogHead.End(position: last, hash: hash) }
 
   /// Reads no more of a commit than it needs.
   static func decode(_ view: BSONView) throws -> CommitOutline {

@@ -118,19 +118,17 @@ extension MongoConnection {
       options: LogCollection.options(linearizable: linearizable), decode: CommitDocument.decode)
   }
 
-  func lastCommit() throws -> CommitOutline? {
+  func lastCommit(linearizable: Bool = false) throws -> CommitOutline? {
     try find(
-      BSONDocument(), in: LogCollection.name, options: LogCollection.options(sort: -1, limit: 1),
+      BSONDocument(), in: LogCollection.name,
+      options: LogCollection.options(sort: -1, limit: 1, linearizable: linearizable),
       decode: CommitOutline.decode
     ).first
   }
 
-  func outlines(
-    after position: Position, limit: Int, linearizable: Bool
-  ) throws -> [CommitOutline] {
+  func outlines(after position: Position, limit: Int) throws -> [CommitOutline] {
     try find(
       LogCollection.after(position), in: LogCollection.name,
-      options: LogCollection.options(sort: 1, limit: limit, linearizable: linearizable),
-      decode: CommitOutline.decode)
+      options: LogCollection.options(sort: 1, limit: limit), decode: CommitOutline.decode)
   }
 }

@@ -3,6 +3,10 @@ import EventSourcing
 /// What an appender knows of the log: where it ends, the last hash, and the heads of the streams
 /// that it has met. Exact up to `end`: every commit up to there went through `apply`, or the
 /// stream's head was looked up.
+///
+/// Unless it had to `jump` over a long tail: what it knew of streams before may be too low then. Who
+/// writes to such a stream tries it all the same, since the unique index lets nobody write a version
+/// twice; who only expects something of it has it looked up.
 struct LogHead {
   /// Where the log ends: enough to go back to when a batch fails.
   struct End {
@@ -11,25 +15,37 @@ struct LogHead {
     var hash: [UInt8]
   }
 
-  private(set) var end: End
-  private var streams = RecencyCache<StreamName, Version>(capacity: 100_000)
-
-  init(after last: CommitOutline?) {
-    end = End(
-      position: last.map { $0.position + ($0.eventCount - 1) } ?? .start,
-      hash: last?.hash ?? CommitDocument.noHash)
+  private struct Known {
+    var version: Version
+    /// The number of jumps by then.
+    var jumps: Int
   }
 
-  mutating func version(of stream: StreamName) -> Version? { streams[stream] }
+  private(set) var end: End
+  private var streams = RecencyCache<StreamName, Known>(capacity: 100_000)
+  private var jumps = 0
+
+  init(after last: CommitOutline?) {
+    end = last?.end ?? End(position: .start, hash: CommitDocument.noHash)
+  }
+
+  /// Whether a stream is known to have that version, or a later one.
+  mutating func knows(_ version: Version, of stream: StreamName) -> Bool {
+    streams[stream].map { $0.version >= version } ?? false
+  }
 
   /// Takes a version that was looked up; a higher one that is known already stays.
   mutating func learn(_ version: Version, of stream: StreamName) {
-    if let known = streams[stream], known >= version { return }
-    streams[stream] = version
+    let known = streams[stream]?.version ?? version
+    note(max(known, version), of: stream)
+  }
+
+  private mutating func note(_ version: Version, of stream: StreamName) {
+    streams[stream] = Known(version: version, jumps: jumps)
   }
 
   mutating func apply(_ document: CommitDocument) {
-    for event in document.commit.events { streams[event.stream] = event.version }
+    for event in document.commit.events { note(event.version, of: event.stream) }
     end = End(position: document.commit.header.lastPosition, hash: document.hash)
   }
 
@@ -38,8 +54,15 @@ struct LogHead {
       throw LogCorruption(
         position: end.position + 1, reason: "the next commit is at position \(outline.position)")
     }
-    for (stream, version) in outline.versions { streams[stream] = version }
-    end = End(position: outline.position + (outline.eventCount - 1), hash: outline.hash)
+    for (stream, version) in outline.versions { note(version, of: stream) }
+    end = outline.end
+  }
+
+  /// Goes to the end of the log without what lies between.
+  mutating func jump(behind last: CommitOutline) {
+    jumps += 1
+    for (stream, version) in last.versions { note(version, of: stream) }
+    end = last.end
   }
 
   /// Takes back commits that were applied and did not get into the log; `end` is the end before
@@ -80,23 +103,21 @@ extension LogHead {
     // Most commits are about one stream: it is looked up once.
     var met: (stream: StreamName, version: Version)?
     for (stream, expected) in commit.expectations {
-      guard let actual = version(of: stream) else {
-        guard commit.isNew(stream, expected) else { return .lookUp }
-        met = (stream, .none)
-        continue
+      let known = streams[stream]
+      if needsLook(known, stream, expected, commit) { return .lookUp }
+      let version = known?.version ?? .none
+      if !expected.accepts(version) {
+        return .refuse(AppendConflict(stream: stream, expected: expected, actual: version))
       }
-      if !expected.accepts(actual) {
-        return .refuse(AppendConflict(stream: stream, expected: expected, actual: actual))
-      }
-      met = (stream, actual)
+      met = (stream, version)
     }
     for event in commit.events
     where event.stream != met?.stream && commit.expectations[event.stream] == nil {
-      guard let actual = version(of: event.stream) else { return .lookUp }
-      met = (event.stream, actual)
+      guard let known = streams[event.stream] else { return .lookUp }
+      met = (event.stream, known.version)
     }
     let versions = commit.versions { stream in
-      if let met, met.stream == stream { met.version } else { version(of: stream) ?? .none }
+      if let met, met.stream == stream { met.version } else { streams[stream]?.version ?? .none }
     }
     return number(commit, versions)
   }
@@ -104,13 +125,21 @@ extension LogHead {
   /// The streams of a commit whose heads have to be looked up before it can be judged.
   mutating func collectUnknown(_ commit: ProposedCommit, into unknown: inout Set<StreamName>) {
     for (stream, expected) in commit.expectations
-    where version(of: stream) == nil && !commit.isNew(stream, expected) {
+    where needsLook(streams[stream], stream, expected, commit) {
       unknown.insert(stream)
     }
     for event in commit.events
-    where commit.expectations[event.stream] == nil && version(of: event.stream) == nil {
+    where commit.expectations[event.stream] == nil && streams[event.stream] == nil {
       unknown.insert(event.stream)
     }
+  }
+
+  private func needsLook(
+    _ known: Known?, _ stream: StreamName, _ expected: ExpectedVersion, _ commit: ProposedCommit
+  ) -> Bool {
+    if let known, known.jumps == jumps { return false }
+    let isLikely = known.map { expected.accepts($0.version) } ?? (expected == .noStream)
+    return !isLikely || !commit.writes(to: stream)
   }
 
   private mutating func number(_ commit: ProposedCommit, _ versions: [Version]) -> Verdict {
@@ -135,8 +164,8 @@ extension AppendConflict {
 }
 
 extension ProposedCommit {
-  /// Whether the commit begins the stream: nobody needs to look, the unique index decides.
-  fileprivate func isNew(_ stream: StreamName, _ expected: ExpectedVersion) -> Bool {
-    expected == .noStream && events.contains { $0.stream == stream }
+  /// Then the unique index has the last word on the stream's version.
+  fileprivate func writes(to stream: StreamName) -> Bool {
+    events.contains { $0.stream == stream }
   }
 }

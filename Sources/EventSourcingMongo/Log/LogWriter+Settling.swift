@@ -6,8 +6,8 @@ import Mongo
 extension LogWriter {
   /// How long an unknown outcome is looked into before the caller is told so.
   private static let settlingMax: Duration = .seconds(4)
-  /// A tail longer than this is not read: the cache is dropped instead.
-  static let tailMax = 5000
+  /// A tail of about as many events is read; a longer one costs more than it is worth.
+  private static let tailMax = 500
   /// Events and expectations that are looked at in one round, about at most.
   private static let roundMax = 1000
 
@@ -178,7 +178,7 @@ extension LogWriter {
           domain: .server, code: first.code, operation: "append", message: first.message))
     }
     do {
-      return try await lookInto(refused.map(\.submission), duplicateOf: first.keyPattern)
+      return try await lookInto(refused, duplicateOf: first.keyPattern)
     } catch {
       // A key that is taken may be their own: as long as nobody can look, they may be done.
       throw SendFailure(mayBeDone: true, cause: error)
@@ -186,26 +186,36 @@ extension LogWriter {
   }
 
   /// What a duplicate key stopped: the commands were done before, an earlier attempt of this very
-  /// batch had got through, or another process was first. Answers what has to be tried again.
+  /// batch had got through, another process was first, or had been while this one did not look.
+  /// Answers what has to be tried again.
   private func lookInto(
-    _ refused: [Submission], duplicateOf keyPattern: [String]
+    _ refused: ArraySlice<(submission: Submission, document: CommitDocument)>,
+    duplicateOf keyPattern: [String]
   ) async throws -> [Submission] {
     guard keyPattern != ["_id"] else {
       try await catchUp()
       try await waitForTurn()
-      return refused
+      return refused.map(\.submission)
     }
     // After a restart most of a batch was done: look for all of them at once.
-    let rest = try await answerThoseDone(refused, linearizable: false)
-    if rest.count < refused.count { return rest }
-    // The first one met a key that a majority does not have yet.
-    if try await answerThoseDone([rest[0]], linearizable: true).isEmpty {
-      return Array(rest.dropFirst())
+    let rest = try await answerThoseDone(refused.map(\.submission), linearizable: false)
+    guard let first = refused.first?.document.commit, rest.count == refused.count else {
+      return rest
     }
-    // Or a stream that was taken for new and is not.
-    try await learnHeads(of: Set(rest[0].commit.events.map(\.stream)))
-    try await catchUp()
-    return rest
+    // Streams that were taken for new and are not, or that grew behind a jump.
+    var streams = Set(first.events.map(\.stream))
+    for submission in Self.round(rest) {
+      for event in submission.commit.events
+      where submission.commit.expectations[event.stream] != .noStream {
+        streams.insert(event.stream)
+      }
+    }
+    try await learnHeads(of: streams)
+    if first.events.contains(where: { head?.knows($0.version, of: $0.stream) == true }) {
+      return rest
+    }
+    // Or the first one met a key of its own, which a majority does not have yet.
+    return try await answerThoseDone([rest[0]], linearizable: true) + rest.dropFirst()
   }
 
   /// Settles the submissions whose command ids are in the log already; answers the others. What a
@@ -240,32 +250,29 @@ extension LogWriter {
     head = LogHead(after: try await lookups.lastCommit())
   }
 
-  /// Reads what other processes have written since.
+  /// Takes note of what other processes have written since.
   private func catchUp() async throws {
     guard let end = head?.end else { return }
-    var tail: [CommitOutline] = []
     // Who was first is held by a majority in a moment: cheaper to look again than to ask for a
     // linearizable read, which waits for a write.
     for delay in [0, 1, 2, 2, 4, 4, 8, 8, 16, 16] {
       if delay > 0 { try await Task.sleep(for: .milliseconds(delay)) }
-      tail = try await lookups.outlines(
-        after: end.position, limit: Self.tailMax, linearizable: false)
-      if !tail.isEmpty { break }
+      if let last = try await lookups.lastCommit(), last.last > end.position {
+        return try await follow(to: last)
+      }
     }
-    if tail.isEmpty {
-      tail = try await lookups.outlines(
-        after: end.position, limit: Self.tailMax, linearizable: true)
-    }
-    try follow(tail)
+    if let last = try await lookups.lastCommit(linearizable: true) { try await follow(to: last) }
   }
 
-  /// Takes note of commits of other processes, read after the log's end as this one knew it.
-  func follow(_ tail: [CommitOutline]) throws {
-    guard tail.count < Self.tailMax else {
-      head = nil
-      return
+  /// Takes note of the commits of other processes up to the last one of the log.
+  func follow(to last: CommitOutline) async throws {
+    guard let end = head?.end, last.last > end.position else { return }
+    if last.last.rawValue - end.position.rawValue > Self.tailMax {
+      head?.jump(behind: last)
+    } else {
+      let tail = try await lookups.outlines(after: end.position, limit: Self.tailMax)
+      for outline in tail { try head?.apply(outline) }
     }
-    for outline in tail { try head?.apply(outline) }
   }
 
   /// Looks up the streams that the submissions name and this process has not met.

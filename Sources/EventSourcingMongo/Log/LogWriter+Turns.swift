@@ -15,6 +15,8 @@ struct AppenderTurns {
   private var start: ContinuousClock.Instant?
   private var lastListened = ContinuousClock.now
   private var areOthersWaiting = false
+  /// Another process has given the turn, and waits for its end.
+  private(set) var isGiven = false
   /// Races lost since the last one that was won.
   private var losses = 0
 
@@ -23,10 +25,19 @@ struct AppenderTurns {
     if start == nil { start = .now }
   }
 
-  /// Nothing is left to send, or somebody else has got through.
+  /// Another process says that it is this one's turn.
+  mutating func take() { isGiven = true }
+
+  /// Nothing is left to send. A turn that was given goes on for a moment.
+  mutating func pause() {
+    if !isGiven { end() }
+  }
+
+  /// It is somebody else's turn.
   mutating func end() {
     start = nil
     areOthersWaiting = false
+    isGiven = false
   }
 
   mutating func noteWin() { losses = 0 }
@@ -73,11 +84,13 @@ struct AppenderLine: Sendable {
 extension LogWriter {
   private static let collection = "appenders"
   private static let line = BSONDocument { $0.append("_id", "line") }
-  /// How long a process waits, at most, for another one to take its turn.
-  private static let yieldingMax: Duration = .milliseconds(60)
+  /// A log that has not grown for so long is free: whoever has the turn may have ended.
+  private static let silenceMax: Duration = .milliseconds(100)
   /// How long a process waits, at most, for its own turn.
   private static let waitingMax: Duration = .seconds(2)
   private static let lookInterval: Duration = .milliseconds(5)
+  /// A turn that is not used for so long is passed on.
+  private static let idleMax: Duration = .milliseconds(10)
 
   private func readLine() async throws -> AppenderLine? {
     try await lookups.find(
@@ -86,9 +99,10 @@ extension LogWriter {
     ).first
   }
 
-  private func changeLine(_ build: @Sendable (inout BSONWriter) -> Void) async {
+  private func changeLine(_ changes: [BSONDocument]) async {
     _ = try? await lookups.write(
-      [.update(filter: Self.line, with: BSONDocument(build), upsert: true)], to: Self.collection)
+      changes.map { .update(filter: Self.line, with: $0, upsert: true) }, to: Self.collection,
+      ordered: true)
   }
 
   /// Looks whether others are waiting.
@@ -97,45 +111,30 @@ extension LogWriter {
     turns.hear(line, as: name)
   }
 
-  /// Gets in line after a race that was lost, and waits for a turn, following the log meanwhile.
-  /// Waits a bounded time: who has the turn may have ended.
+  private var joining: BSONDocument {
+    let name = name
+    return BSONDocument { $0.appendDocument("$addToSet") { $0.append("waiting", name) } }
+  }
+
+  /// Gets in line after a race that was lost, and waits for a turn.
   func waitForTurn() async throws {
     turns.noteLoss()
     guard turns.mustWait else { return }
-    let name = name
-    await changeLine { $0.appendDocument("$addToSet") { $0.append("waiting", name) } }
-    let deadline = ContinuousClock.now + Self.waitingMax
-    var movedAt = ContinuousClock.now
-    var looks = 0
-    while .now < deadline, .now - movedAt < Self.yieldingMax {
-      try await Task.sleep(for: Self.lookInterval)
-      guard let end = head?.end else { return }
-      let line = try await readLine()
-      let isMine = line?.granted == name && (line?.after ?? .start) >= end.position
-      looks += 1
-      guard isMine || looks.isMultiple(of: 4) else { continue }
-      let tail = try await lookups.outlines(
-        after: end.position, limit: Self.tailMax, linearizable: false)
-      if !tail.isEmpty {
-        movedAt = .now
-        try follow(tail)
-      }
-      if isMine { return }
-    }
+    await changeLine([joining])
+    try await stayInLine()
   }
 
-  /// Says whose turn it is, and sends nothing until somebody else has got through, or nobody has
-  /// for a while.
-  func letOthersIn() async {
-    turns.end()
-    guard let end = head?.end, let line = try? await readLine(),
-      let next = line.waiting.first(where: { $0 != name })
-    else { return }
-    let (own, granted) = (name, next)
-    await changeLine { writer in
+  /// Says whose turn it is once the log ends at `position`; gets in line behind the others, if
+  /// `andJoin`. False when nobody waits.
+  func passTurn(behind position: Position, andJoin: Bool) async -> Bool {
+    let own = name
+    guard let line = try? await readLine(),
+      let granted = line.waiting.first(where: { $0 != own })
+    else { return false }
+    let passing = BSONDocument { writer in
       writer.appendDocument("$set") { writer in
         writer.append("granted", granted)
-        writer.append("after", end.position)
+        writer.append("after", position)
       }
       writer.appendDocument("$pull") { writer in
         writer.appendDocument("waiting") { writer in
@@ -146,18 +145,48 @@ extension LogWriter {
         }
       }
     }
-    let deadline = ContinuousClock.now + Self.yieldingMax
-    while .now < deadline {
-      guard
-        let tail = try? await lookups.outlines(
-          after: end.position, limit: Self.tailMax, linearizable: false)
-      else { return }
-      if !tail.isEmpty {
-        takeBackNext()
-        do { try follow(tail) } catch { head = nil }
-        return
+    await changeLine(andJoin ? [passing, joining] : [passing])
+    return true
+  }
+
+  /// Passes a turn on that somebody gave and that is not used any more.
+  private func watchTurn() {
+    Task {
+      while turns.isGiven {
+        let before = head?.end.position
+        try? await Task.sleep(for: Self.idleMax)
+        guard turns.isGiven, isIdle, let end = head?.end.position, end == before else { continue }
+        turns.end()
+        _ = await passTurn(behind: end, andJoin: false)
       }
-      try? await Task.sleep(for: Self.lookInterval)
     }
+  }
+
+  /// Waits for a turn: a bounded time, and not when the log does not grow.
+  func stayInLine() async throws {
+    let deadline = ContinuousClock.now + Self.waitingMax
+    guard let start = head?.end.position else { return }
+    var end = start
+    var grownAt = ContinuousClock.now
+    var looks = 0
+    var given: Position?
+    while .now < deadline, .now - grownAt < Self.silenceMax {
+      try await Task.sleep(for: Self.lookInterval)
+      if given == nil, let line = try await readLine(), line.granted == name, line.after >= start {
+        given = line.after
+      }
+      looks += 1
+      guard given != nil || looks.isMultiple(of: 4), let last = try await lookups.lastCommit(),
+        last.last > end || given.map({ last.last >= $0 }) == true
+      else { continue }
+      end = last.last
+      grownAt = .now
+      if let given, end >= given {
+        try await follow(to: last)
+        turns.take()
+        return watchTurn()
+      }
+    }
+    if let last = try await lookups.lastCommit() { try await follow(to: last) }
   }
 }

@@ -48,7 +48,9 @@ actor LogWriter {
   private var isLearning = false
   /// The unusual is being looked into; nothing else moves.
   var isSettling = false
-  private var isYielding = false
+  /// It is about to be somebody else's turn: nothing is numbered, and nothing sent but what is in
+  /// flight. True in the end when somebody wants it.
+  private var yielding: Task<Bool, Never>?
   /// What is in flight or being looked into.
   var watched: Watch?
   /// The riders that are being looked up, in several look-ups.
@@ -82,7 +84,7 @@ actor LogWriter {
   private func advance() {
     guard !isSettling else { return }
     fill()
-    if inFlight == nil, !isYielding {
+    if inFlight == nil, yielding == nil {
       launch()
       if inFlight == nil, isStalled {
         settleStalled()
@@ -124,6 +126,7 @@ actor LogWriter {
 
   /// Numbers what is queued, up to a full batch or a slice.
   private func fill() {
+    if yielding != nil { return }
     var room = Self.sliceMax
     while room > 0, !isStalled, !isLearning, next?.isFull != true {
       if backlog.isEmpty { takeArrivals() }
@@ -194,7 +197,12 @@ actor LogWriter {
     turns.begin()
     watch(batch.submissions)
     Task.immediate { await send(batch) }
-    if turns.isTimeToListen() { Task { await listen() } }
+    if turns.areOver, let last = batch.commits.last?.document.commit.header.lastPosition {
+      turns.end()
+      yielding = Task { await passTurn(behind: last, andJoin: true) }
+    } else if turns.isTimeToListen() {
+      Task { await listen() }
+    }
   }
 
   private func send(_ batch: Batch) async {
@@ -207,30 +215,33 @@ actor LogWriter {
     let riders = inFlight?.riders ?? []
     inFlight = nil
     guard case .success(let reply) = result, reply.isClean else {
+      yielding = nil
       await takeUp(batch, result, riders)
       return
     }
     turns.noteWin()
-    let mustYield = turns.areOver
-    if !mustYield {
-      // What waits for the disk comes first, who waits for an answer second.
-      launch()
-    }
+    // What waits for the disk comes first, who waits for an answer second.
+    if yielding == nil { launch() }
     settle(batch.commits[...])
     answer(riders)
-    if mustYield {
-      isYielding = true
-      await letOthersIn()
-      isYielding = false
+    if let passed = yielding, inFlight == nil {
+      if await passed.value {
+        do { try await stayInLine() } catch { head = nil }
+      }
+      yielding = nil
     }
     advance()
   }
 
   private func rest() {
-    if isStalled || isLearning || next?.isFull == true { return }
-    if inFlight == nil, next == nil, backlog.isEmpty, background.isEmpty { turns.end() }
-    if inFlight == nil, !isYielding, !background.isEmpty { return wake() }
+    if yielding != nil || isStalled || isLearning || next?.isFull == true { return }
+    if isIdle { turns.pause() }
+    if inFlight == nil, !background.isEmpty { return wake() }
     if !backlog.isEmpty || !queue.sleep(until: arrivalsMin) { wake() }
+  }
+
+  var isIdle: Bool {
+    !isSettling && inFlight == nil && next == nil && backlog.isEmpty && background.isEmpty
   }
 
   /// Looks up the streams that the next ones of the backlog name and this process has not met.
@@ -290,16 +301,6 @@ actor LogWriter {
     await workOff(open + waiting + behind, after: failure)
     isSettling = false
     advance()
-  }
-
-  /// Undoes the numbering of what is not in flight.
-  func takeBackNext() {
-    guard let batch = next else { return }
-    next = nil
-    series += 1
-    head?.takeBack(batch.commits.lazy.map(\.document), to: batch.before)
-    for rider in batch.riders { aside.remove(ObjectIdentifier(rider.submission.ticket)) }
-    backlog.putBack(batch.submissions)
   }
 
   func insert(_ batch: Batch) async throws -> WriteReply {
