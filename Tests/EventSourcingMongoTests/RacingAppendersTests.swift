@@ -111,6 +111,31 @@ struct RacingAppendersTests {
     }
   }
 
+  @Test("a caller may know more of a stream than the process that it asks")
+  func callerIsAhead() async throws {
+    try await FaultRig.with { rig in
+      var attempts = [
+        try await rig.attempt(.test("a")),
+        try await rig.attempt(.test("b", expecting: .streamExists)),
+        try await rig.attempt(.test("a"), on: rig.observer),
+        try await rig.attempt(.test("b"), on: rig.observer),
+      ]
+      #expect(attempts[1].isConflict)
+      var reader = ProposedCommit.test("reader")
+      reader.expectations[StreamName(category: "things", id: "a")] = .exactly(Version(2))
+      let ahead: [ProposedCommit] = [
+        reader, .test("a", expecting: .exactly(Version(2))), .test("b", expecting: .streamExists),
+      ]
+      for commit in ahead { attempts.append(try await rig.attempt(commit)) }
+      #expect(attempts.suffix(3).allSatisfy { $0.appended != nil })
+      let wrong = try await rig.attempt(.test("a", expecting: .exactly(Version(9))))
+      #expect(wrong.isConflict)
+      // A failed expectation says nothing about later ones: it is not repeated in the audit.
+      attempts.remove(at: 1)
+      try await rig.audit(attempts + [wrong])
+    }
+  }
+
   @Test("what a process knew before others wrote a lot is no ground for an answer")
   func longTail() async throws {
     try await FaultRig.with { rig in

@@ -40,7 +40,10 @@ extension LogWriter {
       }
       guard !open.isEmpty else { return }
       do {
+        let count = open.count
         open = try await advance(open)
+        // Some may wait for an outcome that others see to, on this thread.
+        if open.count == count { try await Task.sleep(for: .milliseconds(1)) }
         failure = nil
         deadline = nil
         attempt = 0
@@ -107,9 +110,19 @@ extension LogWriter {
       uniquingKeysWith: { first, _ in first })
     do {
       // What took the version is held by a majority, so this very command is too if it was that.
-      return try await answerThoseDone(riders.map(\.submission), linearizable: false).filter {
-        guard let conflict = conflicts[ObjectIdentifier($0.ticket)] ?? nil else { return true }
-        finish($0, .failure(conflict))
+      let open = try await answerThoseDone(riders.map(\.submission), linearizable: false)
+      // An expectation of more than is known may be right: another process has written since.
+      let ahead = open.compactMap { submission in
+        (conflicts[ObjectIdentifier(submission.ticket)] ?? nil).flatMap {
+          $0.mayBeOutdated ? $0 : nil
+        }
+      }
+      try await learnHeads(of: Set(ahead.map(\.stream)))
+      return open.filter { submission in
+        guard let conflict = conflicts[ObjectIdentifier(submission.ticket)] ?? nil,
+          !isOutdated(conflict)
+        else { return true }
+        finish(submission, .failure(conflict))
         return false
       }
     } catch {
@@ -117,6 +130,11 @@ extension LogWriter {
       fail(riders.map(\.submission)) { .unknown($0) }
       return []
     }
+  }
+
+  private func isOutdated(_ conflict: AppendConflict) -> Bool {
+    guard conflict.mayBeOutdated, let actual = conflict.actual else { return false }
+    return head?.knows(actual + 1, of: conflict.stream) ?? true
   }
 
   /// As many of the first ones as one round looks at: at least one.
@@ -158,9 +176,11 @@ extension LogWriter {
       throw SendFailure(mayBeDone: true, cause: concern)
     }
     guard let first = reply.writeErrors.first else {
+      turns.noteWin()
       settle(batch.commits[...])
       return []
     }
+    if first.index > 0 { turns.noteWin() }
     // Everything before the first error is in, everything from it on is not.
     let refused = batch.commits[first.index...]
     let end =
@@ -215,7 +235,9 @@ extension LogWriter {
       return rest
     }
     // Or the first one met a key of its own, which a majority does not have yet.
-    return try await answerThoseDone([rest[0]], linearizable: true) + rest.dropFirst()
+    let open = try await answerThoseDone([rest[0]], linearizable: true)
+    if !open.isEmpty { try await catchUp() }
+    return open + rest.dropFirst()
   }
 
   /// Settles the submissions whose command ids are in the log already; answers the others. What a
@@ -294,4 +316,16 @@ extension LogWriter {
 
 extension AppendFailure {
   fileprivate static var databaseSilent: AppendFailure { .notDone("the database does not answer") }
+}
+
+extension AppendConflict {
+  /// Whether a version that was written since could be what was expected: versions only grow.
+  fileprivate var mayBeOutdated: Bool {
+    guard let actual else { return false }
+    return switch expected {
+    case .exactly(let version): version > actual
+    case .streamExists: actual == .none
+    case .any, .noStream: false
+    }
+  }
 }

@@ -8,13 +8,17 @@ import Mongo
 /// and sees a name there stops and says whose turn it is. The line decides nothing but fairness:
 /// whoever writes needs no permission, and a name that is lost costs nothing but time.
 struct AppenderTurns {
-  /// How long a process appends without a pause while others are waiting.
-  private static let turnMin: Duration = .milliseconds(400)
+  /// How long a process appends while others are waiting, for each of its appends that has no
+  /// outcome yet: one with few of them gives way after a batch.
+  private static let lengthPerAppend: Duration = .microseconds(400)
+  private static let lengthMax: Duration = .milliseconds(400)
   private static let listeningInterval: Duration = .milliseconds(100)
+  /// Fewer races in a row are lost by chance, also by those who append little.
+  private static let lossesMax = 3
 
   private var start: ContinuousClock.Instant?
   private var lastListened = ContinuousClock.now
-  private var areOthersWaiting = false
+  private(set) var areOthersWaiting = false
   /// Another process has given the turn, and waits for its end.
   private(set) var isGiven = false
   /// Races lost since the last one that was won.
@@ -26,11 +30,11 @@ struct AppenderTurns {
   }
 
   /// Another process says that it is this one's turn.
-  mutating func take() { isGiven = true }
-
-  /// Nothing is left to send. A turn that was given goes on for a moment.
-  mutating func pause() {
-    if !isGiven { end() }
+  mutating func take() {
+    start = nil
+    isGiven = true
+    areOthersWaiting = true
+    losses = 0
   }
 
   /// It is somebody else's turn.
@@ -47,12 +51,11 @@ struct AppenderTurns {
     end()
   }
 
-  /// Not when only one race was lost, which happens to those who append little.
-  var mustWait: Bool { losses > 1 }
+  var mustWait: Bool { losses > Self.lossesMax }
 
-  var areOver: Bool {
+  func isOver(outstanding: Int) -> Bool {
     guard areOthersWaiting, let start else { return false }
-    return .now - start >= Self.turnMin
+    return .now - start >= min(Self.lengthMax, Self.lengthPerAppend * outstanding)
   }
 
   mutating func isTimeToListen() -> Bool {
@@ -86,8 +89,10 @@ extension LogWriter {
   private static let line = BSONDocument { $0.append("_id", "line") }
   /// A log that has not grown for so long is free: whoever has the turn may have ended.
   private static let silenceMax: Duration = .milliseconds(100)
+  /// Longer than a turn: nobody has it when nobody has passed it on for so long.
+  private static let turnMax: Duration = .milliseconds(600)
   /// How long a process waits, at most, for its own turn.
-  private static let waitingMax: Duration = .seconds(2)
+  private static let waitingMax: Duration = .seconds(4)
   private static let lookInterval: Duration = .milliseconds(5)
   /// A turn that is not used for so long is passed on.
   private static let idleMax: Duration = .milliseconds(10)
@@ -99,16 +104,22 @@ extension LogWriter {
     ).first
   }
 
-  private func changeLine(_ changes: [BSONDocument]) async {
-    _ = try? await lookups.write(
+  /// False when it may not have been written.
+  @discardableResult
+  private func changeLine(_ changes: [BSONDocument]) async -> Bool {
+    let reply = try? await lookups.write(
       changes.map { .update(filter: Self.line, with: $0, upsert: true) }, to: Self.collection,
       ordered: true)
+    return reply?.isClean == true
   }
 
   /// Looks whether others are waiting.
   func listen() async {
     guard let line = try? await readLine() else { return }
     turns.hear(line, as: name)
+    guard turns.areOthersWaiting, isIdle, let end = head?.end.position else { return }
+    turns.end()
+    _ = await passTurn(behind: end, andJoin: false)
   }
 
   private var joining: BSONDocument {
@@ -116,7 +127,15 @@ extension LogWriter {
     return BSONDocument { $0.appendDocument("$addToSet") { $0.append("waiting", name) } }
   }
 
-  /// Gets in line after a race that was lost, and waits for a turn.
+  /// Takes its name out of the line.
+  func leaveLine() async {
+    let name = name
+    await changeLine([
+      BSONDocument { $0.appendDocument("$pull") { $0.append("waiting", name) } }
+    ])
+  }
+
+  /// Gets in line when too many races were lost, and waits for a turn.
   func waitForTurn() async throws {
     turns.noteLoss()
     guard turns.mustWait else { return }
@@ -125,7 +144,7 @@ extension LogWriter {
   }
 
   /// Says whose turn it is once the log ends at `position`; gets in line behind the others, if
-  /// `andJoin`. False when nobody waits.
+  /// `andJoin`. False when nobody waits, or it cannot be said.
   func passTurn(behind position: Position, andJoin: Bool) async -> Bool {
     let own = name
     guard let line = try? await readLine(),
@@ -145,8 +164,7 @@ extension LogWriter {
         }
       }
     }
-    await changeLine(andJoin ? [passing, joining] : [passing])
-    return true
+    return await changeLine(andJoin ? [passing, joining] : [passing])
   }
 
   /// Passes a turn on that somebody gave and that is not used any more.
@@ -162,31 +180,38 @@ extension LogWriter {
     }
   }
 
-  /// Waits for a turn: a bounded time, and not when the log does not grow.
+  /// Waits for a turn: a bounded time, and not when the log does not grow or nobody has the turn.
   func stayInLine() async throws {
     let deadline = ContinuousClock.now + Self.waitingMax
     guard let start = head?.end.position else { return }
     var end = start
-    var grownAt = ContinuousClock.now
+    var line: AppenderLine?
+    var (grownAt, passedAt) = (ContinuousClock.now, ContinuousClock.now)
     var looks = 0
-    var given: Position?
-    while .now < deadline, .now - grownAt < Self.silenceMax {
+    let own = name
+    func isGiven(_ line: AppenderLine?) -> Bool {
+      line.map { $0.granted == own && $0.after >= start } ?? false
+    }
+    while .now < deadline, .now - grownAt < Self.silenceMax, .now - passedAt < Self.turnMax {
       try await Task.sleep(for: Self.lookInterval)
-      if given == nil, let line = try await readLine(), line.granted == name, line.after >= start {
-        given = line.after
+      if !isGiven(line), let now = try await readLine() {
+        if now.granted != line?.granted || now.after != line?.after { passedAt = .now }
+        line = now
       }
       looks += 1
-      guard given != nil || looks.isMultiple(of: 4), let last = try await lookups.lastCommit(),
-        last.last > end || given.map({ last.last >= $0 }) == true
+      guard isGiven(line) || looks.isMultiple(of: 4), let last = try await lookups.lastCommit()
       else { continue }
-      end = last.last
-      grownAt = .now
-      if let given, end >= given {
+      if last.last > end {
+        end = last.last
+        grownAt = .now
+      }
+      if let line, isGiven(line), end >= line.after {
         try await follow(to: last)
         turns.take()
         return watchTurn()
       }
     }
+    await leaveLine()
     if let last = try await lookups.lastCommit() { try await follow(to: last) }
   }
 }

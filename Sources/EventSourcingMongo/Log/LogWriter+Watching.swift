@@ -7,7 +7,7 @@ extension LogWriter {
   /// Appends whose callers are waiting.
   struct Watch {
     private let since = ContinuousClock.now
-    let submissions: [Submission]
+    var submissions: [Submission]
 
     init(_ submissions: [Submission]) { self.submissions = submissions }
 
@@ -15,11 +15,15 @@ extension LogWriter {
   }
 
   /// Sees to it that nobody waits for the outcome of what is sent, or looked into step by step,
-  /// much longer than ``answerMax``, even when the database keeps silent: it is unknown then.
+  /// much longer than ``answerMax``, even when the database keeps silent: it is unknown then. What
+  /// stands in the queue behind it is not done.
   func watch(_ submissions: [Submission]) {
     watched = Watch(submissions)
     startWatching()
   }
+
+  /// Has more watched, from when the watch began.
+  func watchAlso(_ submissions: [Submission]) { watched?.submissions += submissions }
 
   /// The same for riders that are looked up beside all that; until ``endLookUp(_:)``.
   func watchLookUp(of riders: [Rider]) -> Int {
@@ -44,7 +48,9 @@ extension LogWriter {
     }
   }
 
-  private var isBusy: Bool { inFlight != nil || isSettling }
+  private var isBusy: Bool {
+    inFlight != nil || isSettling || isLearning || yielding != nil
+  }
 
   private func abandonOverdue() {
     for lookUp in lookUps.values where lookUp.isOverdue { abandon(lookUp.submissions) }
@@ -54,7 +60,7 @@ extension LogWriter {
   }
 
   private func abandon(_ submissions: [Submission]) {
-    for submission in submissions {
+    for submission in submissions where submission.ticket.settled == nil {
       abandoned.insert(ObjectIdentifier(submission.ticket))
       submission.ticket.settle(
         .failure(AppendFailure.unknown(submission.commit.context.commandID)))

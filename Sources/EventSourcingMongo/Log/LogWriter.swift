@@ -45,12 +45,12 @@ actor LogWriter {
   /// The first of the backlog needs more than a number.
   private var isStalled = false
   /// Stream heads are being looked up for the first of the backlog.
-  private var isLearning = false
+  private(set) var isLearning = false
   /// The unusual is being looked into; nothing else moves.
   var isSettling = false
   /// It is about to be somebody else's turn: nothing is numbered, and nothing sent but what is in
   /// flight. True in the end when somebody wants it.
-  private var yielding: Task<Bool, Never>?
+  private(set) var yielding: Task<Bool, Never>?
   /// What is in flight or being looked into.
   var watched: Watch?
   /// The riders that are being looked up, in several look-ups.
@@ -197,7 +197,9 @@ actor LogWriter {
     turns.begin()
     watch(batch.submissions)
     Task.immediate { await send(batch) }
-    if turns.areOver, let last = batch.commits.last?.document.commit.header.lastPosition {
+    if turns.isOver(outstanding: queue.outstanding),
+      let last = batch.commits.last?.document.commit.header.lastPosition
+    {
       turns.end()
       yielding = Task { await passTurn(behind: last, andJoin: true) }
     } else if turns.isTimeToListen() {
@@ -215,7 +217,7 @@ actor LogWriter {
     let riders = inFlight?.riders ?? []
     inFlight = nil
     guard case .success(let reply) = result, reply.isClean else {
-      yielding = nil
+      stopYielding()
       await takeUp(batch, result, riders)
       return
     }
@@ -225,6 +227,7 @@ actor LogWriter {
     settle(batch.commits[...])
     answer(riders)
     if let passed = yielding, inFlight == nil {
+      watch([])
       if await passed.value {
         do { try await stayInLine() } catch { head = nil }
       }
@@ -233,9 +236,15 @@ actor LogWriter {
     advance()
   }
 
+  /// The last batch of a turn did not simply get through: this process has to see to that first.
+  private func stopYielding() {
+    guard let passed = yielding else { return }
+    yielding = nil
+    Task { if await passed.value { await leaveLine() } }
+  }
+
   private func rest() {
     if yielding != nil || isStalled || isLearning || next?.isFull == true { return }
-    if isIdle { turns.pause() }
     if inFlight == nil, !background.isEmpty { return wake() }
     if !backlog.isEmpty || !queue.sleep(until: arrivalsMin) { wake() }
   }
@@ -247,6 +256,7 @@ actor LogWriter {
   /// Looks up the streams that the next ones of the backlog name and this process has not met.
   private func learn() {
     isLearning = true
+    if inFlight == nil { watch([]) }
     let submissions = Self.round(backlog.all.prefix(Batch.commitsMax))
     Task {
       do {
@@ -289,14 +299,15 @@ actor LogWriter {
         to: LogHead.End(position: last.commit.header.lastPosition, hash: last.hash))
     }
     var open = batch.commits.map(\.submission)
+    let waiting = riders.map(\.submission)
+    let behind = following?.submissions ?? []
+    watchAlso(waiting + behind)
     var failure: (any Error)?
     do {
       open = try await conclude(result, of: batch)
     } catch {
       failure = error
     }
-    let waiting = riders.map(\.submission)
-    let behind = following?.submissions ?? []
     for submission in waiting + behind { aside.remove(ObjectIdentifier(submission.ticket)) }
     await workOff(open + waiting + behind, after: failure)
     isSettling = false
