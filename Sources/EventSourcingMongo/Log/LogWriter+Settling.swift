@@ -40,10 +40,7 @@ extension LogWriter {
       }
       guard !open.isEmpty else { return }
       do {
-        let count = open.count
         open = try await advance(open)
-        // Some may wait for an outcome that others see to, on this thread.
-        if open.count == count { try await Task.sleep(for: .milliseconds(1)) }
         failure = nil
         deadline = nil
         attempt = 0
@@ -95,6 +92,10 @@ extension LogWriter {
           waiting.append(submission)
         }
       }
+    }
+    if waiting.count == round.count {
+      // They wait for an outcome that others see to, on this thread.
+      try await Task.sleep(for: .milliseconds(1))
     }
     let rest = batch.commits.isEmpty ? [] : try await send(batch)
     let again = await settle(refused)

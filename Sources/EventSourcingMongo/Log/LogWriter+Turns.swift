@@ -9,12 +9,15 @@ import Mongo
 /// whoever writes needs no permission, and a name that is lost costs nothing but time.
 struct AppenderTurns {
   /// How long a process appends while others are waiting, for each of its appends that has no
-  /// outcome yet: one with few of them gives way after a batch.
-  private static let lengthPerAppend: Duration = .microseconds(400)
-  private static let lengthMax: Duration = .milliseconds(400)
-  private static let listeningInterval: Duration = .milliseconds(100)
-  /// Fewer races in a row are lost by chance, also by those who append little.
-  private static let lossesMax = 3
+  /// outcome yet: one with few of them gives way after a batch or two.
+  private static let lengthPerAppend: Duration = .microseconds(300)
+  private static let lengthMax: Duration = .milliseconds(300)
+  private static let listeningInterval: Duration = .milliseconds(20)
+  /// With as many appends a lost batch costs more than a turn that is waited for. Who has fewer is
+  /// better off with a race that it wins now and then.
+  private static let many = 100
+  private static let lossesMax = 6
+  private static let lossesMaxOfMany = 3
 
   private var start: ContinuousClock.Instant?
   private var lastListened = ContinuousClock.now
@@ -51,7 +54,11 @@ struct AppenderTurns {
     end()
   }
 
-  var mustWait: Bool { losses > Self.lossesMax }
+  static func areMany(_ outstanding: Int) -> Bool { outstanding >= many }
+
+  func mustWait(outstanding: Int) -> Bool {
+    losses > (Self.areMany(outstanding) ? Self.lossesMaxOfMany : Self.lossesMax)
+  }
 
   func isOver(outstanding: Int) -> Bool {
     guard areOthersWaiting, let start else { return false }
@@ -90,7 +97,7 @@ extension LogWriter {
   /// A log that has not grown for so long is free: whoever has the turn may have ended.
   private static let silenceMax: Duration = .milliseconds(100)
   /// Longer than a turn: nobody has it when nobody has passed it on for so long.
-  private static let turnMax: Duration = .milliseconds(600)
+  private static let turnMax: Duration = .milliseconds(500)
   /// How long a process waits, at most, for its own turn.
   private static let waitingMax: Duration = .seconds(4)
   private static let lookInterval: Duration = .milliseconds(5)
@@ -138,9 +145,10 @@ extension LogWriter {
   /// Gets in line when too many races were lost, and waits for a turn.
   func waitForTurn() async throws {
     turns.noteLoss()
-    guard turns.mustWait else { return }
+    guard turns.mustWait(outstanding: queue.outstanding) else { return }
     await changeLine([joining])
-    try await stayInLine()
+    isInLine = true
+    try await waitInLine()
   }
 
   /// Says whose turn it is once the log ends at `position`; gets in line behind the others, if
@@ -180,8 +188,18 @@ extension LogWriter {
     }
   }
 
-  /// Waits for a turn: a bounded time, and not when the log does not grow or nobody has the turn.
-  func stayInLine() async throws {
+  /// Lets those in who were waiting, and gets in line behind them if there is much to append.
+  /// Answers whether anybody was.
+  func yieldTurn(behind position: Position) -> Task<Bool, Never> {
+    let isJoining = AppenderTurns.areMany(queue.outstanding)
+    turns.end()
+    isInLine = isJoining
+    return Task { await passTurn(behind: position, andJoin: isJoining) }
+  }
+
+  /// Waits for a turn, or if it is not in line for somebody else's commit: a bounded time, and not
+  /// when the log does not grow or nobody has the turn.
+  func waitInLine() async throws {
     let deadline = ContinuousClock.now + Self.waitingMax
     guard let start = head?.end.position else { return }
     var end = start
@@ -205,13 +223,14 @@ extension LogWriter {
         end = last.last
         grownAt = .now
       }
+      if !isInLine, end > start { return try await follow(to: last) }
       if let line, isGiven(line), end >= line.after {
         try await follow(to: last)
         turns.take()
         return watchTurn()
       }
     }
-    await leaveLine()
+    if isInLine { await leaveLine() }
     if let last = try await lookups.lastCommit() { try await follow(to: last) }
   }
 }
