@@ -4,20 +4,21 @@ import Mongo
 /// Whose turn it is among several processes that append to one log.
 ///
 /// A process that has just got through is always the first to know where the log ends, so under
-/// full load it would win every race. Who loses one puts its name into a line; who has had its turn
-/// and sees a name there stops and says whose turn it is. The line decides nothing but fairness:
+/// full load it would win every race. Who loses several puts its name into a line; who has had its
+/// turn and sees a name there stops and says whose turn it is. The line decides nothing but fairness:
 /// whoever writes needs no permission, and a name that is lost costs nothing but time.
 struct AppenderTurns {
   /// How long a process appends while others are waiting, for each of its appends that has no
-  /// outcome yet: one with few of them gives way after a batch or two.
+  /// outcome yet: one with few of them gives way sooner.
   private static let lengthPerAppend: Duration = .microseconds(300)
+  private static let lengthMin: Duration = .milliseconds(10)
   private static let lengthMax: Duration = .milliseconds(300)
   private static let listeningInterval: Duration = .milliseconds(20)
-  /// With as many appends a lost batch costs more than a turn that is waited for. Who has fewer is
-  /// better off with a race that it wins now and then.
-  private static let many = 100
-  private static let lossesMax = 6
-  private static let lossesMaxOfMany = 3
+  /// The same when for a while nobody else has written.
+  private static let listeningIntervalAlone: Duration = .milliseconds(100)
+  private static let companyMax: Duration = .seconds(5)
+  /// Fewer races in a row are lost by chance.
+  private static let lossesMax = 3
 
   private var start: ContinuousClock.Instant?
   private var lastListened = ContinuousClock.now
@@ -26,6 +27,8 @@ struct AppenderTurns {
   private(set) var isGiven = false
   /// Races lost since the last one that was won.
   private var losses = 0
+  /// When another process was noticed the last time.
+  private var metAt: ContinuousClock.Instant?
 
   /// Something is sent.
   mutating func begin() {
@@ -38,6 +41,7 @@ struct AppenderTurns {
     isGiven = true
     areOthersWaiting = true
     losses = 0
+    metAt = .now
   }
 
   /// It is somebody else's turn.
@@ -51,28 +55,29 @@ struct AppenderTurns {
 
   mutating func noteLoss() {
     losses += 1
+    metAt = .now
     end()
   }
 
-  static func areMany(_ outstanding: Int) -> Bool { outstanding >= many }
-
-  func mustWait(outstanding: Int) -> Bool {
-    losses > (Self.areMany(outstanding) ? Self.lossesMaxOfMany : Self.lossesMax)
-  }
+  var mustWait: Bool { losses > Self.lossesMax }
 
   func isOver(outstanding: Int) -> Bool {
     guard areOthersWaiting, let start else { return false }
-    return .now - start >= min(Self.lengthMax, Self.lengthPerAppend * outstanding)
+    let length = min(Self.lengthMax, max(Self.lengthMin, Self.lengthPerAppend * outstanding))
+    return .now - start >= length
   }
 
   mutating func isTimeToListen() -> Bool {
-    guard .now - lastListened >= Self.listeningInterval else { return false }
+    let isAlone = metAt.map { .now - $0 > Self.companyMax } ?? true
+    let interval = isAlone ? Self.listeningIntervalAlone : Self.listeningInterval
+    guard .now - lastListened >= interval else { return false }
     lastListened = .now
     return true
   }
 
   mutating func hear(_ line: AppenderLine, as name: String) {
     areOthersWaiting = start != nil && line.waiting.contains { $0 != name }
+    if areOthersWaiting { metAt = .now }
   }
 }
 
@@ -145,9 +150,8 @@ extension LogWriter {
   /// Gets in line when too many races were lost, and waits for a turn.
   func waitForTurn() async throws {
     turns.noteLoss()
-    guard turns.mustWait(outstanding: queue.outstanding) else { return }
+    guard turns.mustWait else { return }
     await changeLine([joining])
-    isInLine = true
     try await waitInLine()
   }
 
@@ -188,17 +192,7 @@ extension LogWriter {
     }
   }
 
-  /// Lets those in who were waiting, and gets in line behind them if there is much to append.
-  /// Answers whether anybody was.
-  func yieldTurn(behind position: Position) -> Task<Bool, Never> {
-    let isJoining = AppenderTurns.areMany(queue.outstanding)
-    turns.end()
-    isInLine = isJoining
-    return Task { await passTurn(behind: position, andJoin: isJoining) }
-  }
-
-  /// Waits for a turn, or if it is not in line for somebody else's commit: a bounded time, and not
-  /// when the log does not grow or nobody has the turn.
+  /// Waits for a turn: a bounded time, and not when the log does not grow or nobody has the turn.
   func waitInLine() async throws {
     let deadline = ContinuousClock.now + Self.waitingMax
     guard let start = head?.end.position else { return }
@@ -223,14 +217,13 @@ extension LogWriter {
         end = last.last
         grownAt = .now
       }
-      if !isInLine, end > start { return try await follow(to: last) }
       if let line, isGiven(line), end >= line.after {
         try await follow(to: last)
         turns.take()
         return watchTurn()
       }
     }
-    if isInLine { await leaveLine() }
+    await leaveLine()
     if let last = try await lookups.lastCommit() { try await follow(to: last) }
   }
 }

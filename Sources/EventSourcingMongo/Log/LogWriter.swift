@@ -51,8 +51,6 @@ actor LogWriter {
   /// It is about to be somebody else's turn: nothing is numbered, and nothing sent but what is in
   /// flight. True in the end when somebody wants it.
   private(set) var yielding: Task<Bool, Never>?
-  /// While it waits for a turn: its name is in the line.
-  var isInLine = false
   /// What is in flight or being looked into.
   var watched: Watch?
   /// The riders that are being looked up, in several look-ups.
@@ -202,7 +200,8 @@ actor LogWriter {
     if turns.isOver(outstanding: queue.outstanding),
       let last = batch.commits.last?.document.commit.header.lastPosition
     {
-      yielding = yieldTurn(behind: last)
+      turns.end()
+      yielding = Task { await passTurn(behind: last, andJoin: true) }
     } else if turns.isTimeToListen() {
       Task { await listen() }
     }
