@@ -129,7 +129,7 @@ struct FaultRig {
 
   /// Holds answers against the log: what was acknowledged is there, at the position that was told;
   /// what was refused or not done is not; nothing else is; the chain holds. Then sends every
-  /// command again, which must get its first answer.
+  /// command again, which must get its first answer. In the end every place in the queue is free.
   /// - Parameter others: commits that the test wrote besides.
   func audit(_ attempts: [Attempt], others: Int = 0) async throws {
     proxy.heal()
@@ -155,6 +155,13 @@ struct FaultRig {
     #expect(report.corruption == nil)
     #expect(report.commits >= stored.count)
     #expect(report.commits <= asked.count + others)
+
+    // A caller has its answer a moment before its place is free.
+    let deadline = ContinuousClock.now + Self.patience
+    while log.outstanding > 0, ContinuousClock.now < deadline {
+      try await Task.sleep(for: .milliseconds(5))
+    }
+    #expect(log.outstanding == 0)
   }
 }
 

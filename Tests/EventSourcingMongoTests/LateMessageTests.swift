@@ -42,6 +42,27 @@ struct LateMessageTests {
     }
   }
 
+  @Test("of a batch that met a repetition which nobody can look up, what got through is told")
+  func repetitionInTheDark() async throws {
+    try await FaultRig.with(options: FaultRig.brisk + "&socketTimeoutMS=60000") { rig in
+      let before = try await rig.attempt(.test("a"))
+      rig.proxy.inject(ReplyCuttingProxy.Fault(.hold, .request, of: "find", times: 1))
+      rig.proxy.inject(ReplyCuttingProxy.Fault(.cut, .request, of: "find"))
+      // The first one is sent alone, the others together.
+      var attempts = try await rig.attempt(
+        all: [.test("b", expecting: .noStream), .test("c", expecting: .noStream), before.commit])
+      #expect(attempts[..<2].allSatisfy { $0.appended != nil })
+      #expect(attempts[2].isUnknown)
+      // Looking fails at last, and is tried again.
+      rig.proxy.refuse()
+      try rig.proxy.admit()
+      while rig.proxy.struck < 3 { try await Task.sleep(for: .milliseconds(2)) }
+      rig.proxy.heal()
+      attempts += try await rig.attemptsUntilAppended(.test("a"))
+      try await rig.audit([before] + attempts)
+    }
+  }
+
   enum Meanwhile: CaseIterable {
     case nothing
     case anotherProcessWrites

@@ -1,6 +1,7 @@
 import EventSourcing
 import EventSourcingMongo
 import Foundation
+import Mongo
 import MongoTesting
 import Testing
 
@@ -108,6 +109,23 @@ struct RacingAppendersTests {
       let untouched = try await rig.attempt(.test("b", expecting: .exactly(Version(1))))
       #expect([exact, untouched].allSatisfy { $0.appended != nil })
       try await rig.audit([first, stale, exact, untouched], others: others.count)
+    }
+  }
+
+  @Test("processes that append one after the other never get in line")
+  func inTurn() async throws {
+    try await FaultRig.with { rig in
+      var attempts: [Attempt] = []
+      for index in 0..<20 {
+        attempts.append(
+          try await rig.attempt(.test("a\(index)"), on: index % 2 == 0 ? rig.log : rig.observer))
+      }
+      #expect(attempts.allSatisfy { $0.appended != nil })
+      let lines = try await rig.observer.database.withConnection { connection in
+        try connection.find(BSONDocument(), in: "appenders") { $0["_id"]?.string }
+      }
+      #expect(lines.isEmpty)
+      try await rig.audit(attempts)
     }
   }
 

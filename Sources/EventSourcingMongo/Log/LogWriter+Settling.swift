@@ -107,20 +107,16 @@ extension LogWriter {
   func settle(_ riders: [Rider]) async -> [Submission] {
     guard !riders.isEmpty else { return [] }
     let conflicts = Dictionary(
-      riders.map { (ObjectIdentifier($0.submission.ticket), $0.conflict) },
-      uniquingKeysWith: { first, _ in first })
+      riders.compactMap { rider in
+        rider.conflict.map { (ObjectIdentifier(rider.submission.ticket), $0) }
+      }, uniquingKeysWith: { first, _ in first })
     do {
       // What took the version is held by a majority, so this very command is too if it was that.
       let open = try await answerThoseDone(riders.map(\.submission), linearizable: false)
       // An expectation of more than is known may be right: another process has written since.
-      let ahead = open.compactMap { submission in
-        (conflicts[ObjectIdentifier(submission.ticket)] ?? nil).flatMap {
-          $0.mayBeOutdated ? $0 : nil
-        }
-      }
-      try await learnHeads(of: Set(ahead.map(\.stream)))
+      try await learnHeads(of: Set(conflicts.values.filter(\.mayBeOutdated).map(\.stream)))
       return open.filter { submission in
-        guard let conflict = conflicts[ObjectIdentifier(submission.ticket)] ?? nil,
+        guard let conflict = conflicts[ObjectIdentifier(submission.ticket)],
           !isOutdated(conflict)
         else { return true }
         finish(submission, .failure(conflict))
@@ -224,16 +220,18 @@ extension LogWriter {
       return rest
     }
     // Streams that were taken for new and are not, or that grew behind a jump.
-    var streams = Set(first.events.map(\.stream))
-    for submission in Self.round(rest) {
-      for event in submission.commit.events
-      where submission.commit.expectations[event.stream] != .noStream {
-        streams.insert(event.stream)
+    if keyPattern != ["command_id"] {
+      var streams = Set(first.events.map(\.stream))
+      for submission in Self.round(rest) {
+        for event in submission.commit.events
+        where submission.commit.expectations[event.stream] != .noStream {
+          streams.insert(event.stream)
+        }
       }
-    }
-    try await learnHeads(of: streams)
-    if first.events.contains(where: { head?.knows($0.version, of: $0.stream) == true }) {
-      return rest
+      try await learnHeads(of: streams)
+      if first.events.contains(where: { head?.knows($0.version, of: $0.stream) == true }) {
+        return rest
+      }
     }
     // Or the first one met a key of its own, which a majority does not have yet.
     let open = try await answerThoseDone([rest[0]], linearizable: true)

@@ -146,9 +146,7 @@ public final class MongoLog: EventLog {
   }
 
   public func head() async throws -> Position {
-    try await database.withConnection { connection in
-      try connection.lastCommit().map { $0.position + ($0.eventCount - 1) } ?? .start
-    }
+    try await database.withConnection { try $0.lastCommit()?.last ?? .start }
   }
 
   public func commit(of command: CommandID) async throws -> RecordedCommit? {
