@@ -61,7 +61,7 @@ struct FaultRig {
     let uri = try MongoURI(
       "mongodb://127.0.0.1:\(proxy.port)/\(database)?replicaSet=rs0&appName=\(appName)\(options)")
     let observer = try await open(direct)
-    let log = try await open(uri)
+    let log = try await openPatiently(uri)
     try await body(
       FaultRig(
         proxy: proxy, uri: uri, log: log, observer: observer, auditor: try await open(direct),
@@ -73,6 +73,14 @@ struct FaultRig {
     try await MongoLog.open(
       MongoDatabase(uri, waitMax: .seconds(20)),
       logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+  }
+
+  /// The same, though a busy server may take longer than the clients of that URI wait.
+  private static func openPatiently(_ uri: MongoURI) async throws -> MongoLog {
+    for _ in 0..<5 {
+      if let log = try? await open(uri) { return log }
+    }
+    return try await open(uri)
   }
 
   /// Appends and answers the outcome, which must come in a bounded time.

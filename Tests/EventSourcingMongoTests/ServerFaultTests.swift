@@ -29,9 +29,15 @@ struct ServerFaultTests {
     }
   }
 
+  /// The driver takes a second after each before it sends again: more of them would end in an
+  /// unknown outcome on a busy machine.
+  static let closings: [(String, Int32)] = [
+    ("&retryWrites=true", 1), ("&retryWrites=true", 2), ("&retryWrites=true", 4),
+    ("&retryWrites=false", 1), ("&retryWrites=false", 2), ("&retryWrites=false", 3),
+  ]
+
   @Test(
-    "an insert whose connection the server closed is done once, or not at all",
-    arguments: LostMessageTests.retrying, [1, 2, 4])
+    "an insert whose connection the server closed is done once, or not at all", arguments: closings)
   func closedConnection(_ retry: String, _ times: Int32) async throws {
     try await FaultRig.withBreakableServer(options: FaultRig.brisk + retry) { rig, server in
       let before = try await rig.attempt(.test("a"))
