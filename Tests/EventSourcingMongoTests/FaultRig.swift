@@ -164,6 +164,11 @@ struct FaultRig {
     #expect(report.commits >= stored.count)
     #expect(report.commits <= asked.count + others)
 
+    try await checkQueueIsEmpty()
+  }
+
+  /// Checks that every place in the queue is free, once and not twice.
+  func checkQueueIsEmpty() async throws {
     // A caller has its answer a moment before its place is free.
     let deadline = ContinuousClock.now + Self.patience
     while log.outstanding > 0, ContinuousClock.now < deadline {

@@ -26,6 +26,30 @@ struct LateMessageTests {
     }
   }
 
+  @Test(
+    "while an outcome is unknown, so is that of a repetition",
+    arguments: [FaultRig.impatient, FaultRig.brisk + "&socketTimeoutMS=60000"])
+  func repetitionOfUnknown(_ options: String) async throws {
+    try await FaultRig.with(options: options) { rig in
+      let before = try await rig.attempt(.test("a"))
+      let struck = rig.proxy.struck
+      rig.proxy.inject(ReplyCuttingProxy.Fault(.hold, .reply, of: "insert"))
+      let commit = ProposedCommit.test("a")
+      let ticket = rig.log.enqueue(commit)
+      while rig.proxy.struck == struck { try await Task.sleep(for: .milliseconds(2)) }
+      rig.proxy.inject(ReplyCuttingProxy.Fault(.hold, .reply))
+      // Neither is sent, but one of them may be done.
+      let waiting = try await rig.attempt(all: [commit, .test("b")])
+      #expect(waiting[0].isUnknown)
+      #expect(waiting[1].isNotDone)
+      let first = Attempt(commit: commit, outcome: try await ticket.outcome(within: .seconds(30)))
+      #expect(first.isUnknown)
+      rig.proxy.heal()
+      let later = try await rig.attemptsUntilAppended(.test("a"))
+      try await rig.audit([before, first, waiting[1]] + later)
+    }
+  }
+
   @Test("a refusal that nobody can check is unknown, after a bounded time")
   func refusalInTheDark() async throws {
     // Longer than the test is patient: nothing but the log itself bounds the time.

@@ -29,6 +29,24 @@ struct MongoLogTests {
     try await check.run(try await makeLog())
   }
 
+  @Test("large commits are read as they were written, whether they are still in memory or not")
+  func largeCommits() async throws {
+    let log = try await makeLog()
+    var written: [RecordedCommit] = []
+    for index in 0..<14 {
+      // Who reads has what follows kept in memory.
+      _ = try await log.read(after: .start, limit: 1)
+      var large = commit(["a\(index)", "b"])
+      large.events[0].data = ["text": .string(String(repeating: "x", count: 3 << 20))]
+      written.append(try await log.append(large).commit)
+    }
+    for first in [0, 7, 13] {
+      let read = try await log.read(after: Position(Int64(first) * 2), limit: 1000)
+      #expect(read.map(\.header.firstPosition) == written[first...].map(\.header.firstPosition))
+      #expect(read.flatMap(\.events).map(\.data) == written[first...].flatMap(\.events).map(\.data))
+    }
+  }
+
   @Test("several processes race for one log without a hole")
   func racingWriters() async throws {
     let uri = try await TestMongod.shared.uri()

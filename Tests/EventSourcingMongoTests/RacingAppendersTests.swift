@@ -129,6 +129,37 @@ struct RacingAppendersTests {
     }
   }
 
+  @Test(
+    "what is built on an append that has to be judged again holds nobody up", arguments: [1, 600])
+  func builtOnJudgedAgain(_ dependents: Int) async throws {
+    try await FaultRig.with { rig in
+      let stream = StreamName(category: "things", id: "a")
+      var attempts = [try await rig.attempt(.test("a"))]
+      for round in 0..<20 {
+        // The caller knows of this one, its process does not.
+        attempts.append(try await rig.attempt(.test("a"), on: rig.observer))
+        let version = try await rig.observer.version(of: stream)
+        var commits = [
+          ProposedCommit.test("a", expecting: .exactly(version)), .test("other\(round)"),
+        ]
+        var tickets = commits.map { rig.log.enqueue($0) }
+        for place in 1...dependents {
+          var commit = ProposedCommit.test("a", expecting: .exactly(version + place))
+          commit.builtOn = [place == 1 ? tickets[0] : tickets[place]]
+          commits.append(commit)
+          tickets.append(rig.log.enqueue(commit))
+        }
+        for (commit, ticket) in zip(commits, tickets) {
+          let attempt = Attempt(
+            commit: commit, outcome: try await ticket.outcome(within: .seconds(4)))
+          #expect(attempt.appended != nil || attempt.isConflict)
+          if attempt.appended != nil { attempts.append(attempt) }
+        }
+      }
+      try await rig.audit(attempts)
+    }
+  }
+
   @Test("a caller may know more of a stream than the process that it asks")
   func callerIsAhead() async throws {
     try await FaultRig.with { rig in

@@ -112,6 +112,27 @@ struct ServerFaultTests {
     }
   }
 
+  @Test("those found and those that nobody can look up each leave the queue once")
+  func foundAndInTheDark() async throws {
+    try await FaultRig.withBreakableServer { rig, server in
+      let before = try await rig.attempt(.test("a", expecting: .noStream))
+      let struck = rig.proxy.struck
+      rig.proxy.inject(ReplyCuttingProxy.Fault(.hold, .reply, of: "insert", times: 1))
+      let first = rig.log.enqueue(.test("b", expecting: .noStream))
+      while rig.proxy.struck == struck { try await Task.sleep(for: .milliseconds(2)) }
+      // That the first was done is found, the stream of the second is not looked up any more.
+      try await server.inject(.error(13), on: ["find"], of: rig.appName, which: .allAfter(1))
+      let found = rig.log.enqueue(before.commit)
+      let dark = rig.log.enqueue(.test("a", expecting: .exactly(Version(9))))
+      let others = (0..<20).map { rig.log.enqueue(.test("c\($0)", expecting: .noStream)) }
+      rig.proxy.heal()
+      for ticket in [first, found, dark] + others {
+        _ = try await ticket.outcome(within: .seconds(30))
+      }
+      try await rig.checkQueueIsEmpty()
+    }
+  }
+
   @Test("what a majority does not have is not acknowledged, to nobody")
   func stalledMajority() async throws {
     let options = FaultRig.brisk + "&wtimeoutMS=300"

@@ -1,5 +1,6 @@
 import EventSourcing
 import Foundation
+import Synchronization
 import Testing
 
 struct CounterMoved: EventSourcing.Event, Equatable {
@@ -65,6 +66,50 @@ private func appendBehind(_ log: InMemoryLog, _ amount: Int64, to id: String) as
     ProposedCommit(
       context: context(),
       events: [ProposedEvent(CounterMoved(amount: amount), in: Counter.stream(id))]))
+}
+
+/// A log that can keep a question for a stream's version waiting.
+private final class SlowLog: EventLog {
+  private enum Holding { case no, next, now }
+
+  private let log: InMemoryLog
+  private let holding = Mutex(Holding.no)
+
+  init(log: InMemoryLog) { self.log = log }
+
+  var isHolding: Bool { holding.withLock { $0 == .now } }
+  func holdNextVersion() { holding.withLock { $0 = .next } }
+  func letGo() { holding.withLock { $0 = .no } }
+
+  func version(of stream: StreamName) async throws -> Version {
+    let isHeld = holding.withLock { holding in
+      defer { if holding == .next { holding = .now } }
+      return holding == .next
+    }
+    while isHeld, isHolding { try await Task.sleep(for: .milliseconds(1)) }
+    return try await log.version(of: stream)
+  }
+
+  func enqueue(_ commit: ProposedCommit) -> AppendTicket { log.enqueue(commit) }
+  func read(after position: Position, limit: Int) async throws -> [RecordedCommit] {
+    try await log.read(after: position, limit: limit)
+  }
+  func readStream(
+    _ stream: StreamName, from version: Version, limit: Int
+  ) async throws -> [Recorded] {
+    try await log.readStream(stream, from: version, limit: limit)
+  }
+  func head() async throws -> Position { try await log.head() }
+  func commit(of command: CommandID) async throws -> RecordedCommit? {
+    try await log.commit(of: command)
+  }
+  func events(matching query: EventQuery) async throws -> [Recorded] {
+    try await log.events(matching: query)
+  }
+  func statistics() async throws -> LogStatistics { try await log.statistics() }
+  func waitForEvents(after position: Position, timeout: Duration) async {
+    await log.waitForEvents(after: position, timeout: timeout)
+  }
 }
 
 @Suite("The command handler")
@@ -264,6 +309,23 @@ struct CommandHandlerTests {
     try await handler.handle(.add(-3), on: "a", context: context())
     let folded = try await total("a")
     #expect(folded == 3)
+  }
+
+  @Test("a refusal on a stale state is not confirmed by another command that looked again")
+  func staleRefusalBesideOthers() async throws {
+    let slow = SlowLog(log: log)
+    let handler = CommandHandler<Counter>(log: slow)
+    try await handler.handle(.add(1000), on: "a", context: context())
+    try await appendBehind(log, -5, to: "a")
+    // Both are decided on 1000; when the first one gets to look, the second has read what is new.
+    slow.holdNextVersion()
+    let first = Task { try await handler.handle(.add(1), on: "a", context: context()) }
+    while !slow.isHolding { try await Task.sleep(for: .milliseconds(1)) }
+    try await handler.handle(.add(1), on: "a", context: context())
+    slow.letGo()
+    _ = try await first.value
+    let folded = try await total("a")
+    #expect(folded == 997)
   }
 
   @Test("nothing to do on a stale state is looked at again")

@@ -269,7 +269,8 @@ public final class CommandHandler<D: Decider>: Sendable {
   }
 
   /// Whether a decision that wrote nothing was made on the truth: what it was built on is durable,
-  /// and what the streams hold beyond it was appended by this process afterwards.
+  /// and what the streams hold beyond it was appended by this process afterwards. What it read
+  /// afterwards does not count: that may have been there before the command came.
   @inlinable
   func isConfirmed(_ attempt: Attempt) async throws -> Bool {
     for ticket in attempt.waitsFor {
@@ -279,9 +280,9 @@ public final class CommandHandler<D: Decider>: Sendable {
       let stream = D.stream(id)
       let actual = try await log.version(of: stream)
       guard actual > version else { continue }
-      guard let entry = cache.withLock({ $0[stream] }), actual <= entry.version else {
-        return false
-      }
+      guard let entry = cache.withLock({ $0[stream] }),
+        entry.readTo <= version, actual <= entry.version
+      else { return false }
       if let pending = entry.pending, await !pending.outcome().isFirst { return false }
     }
     return true

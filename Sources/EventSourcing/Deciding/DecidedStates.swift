@@ -7,6 +7,8 @@ struct DecidedState<D: Decider>: Sendable {
   @usableFromInline var pending: AppendTicket?
   /// An earlier state that is durable, to start from when the later one turns out to be wrong.
   @usableFromInline var durable: (state: D.State, version: Version)
+  /// The version up to which the log was read; what lies behind was appended by this process.
+  @usableFromInline var readTo: Version
   /// The stream has to be read on from `durable`.
   @usableFromInline var isDoubtful = false
 
@@ -15,6 +17,7 @@ struct DecidedState<D: Decider>: Sendable {
     self.state = state
     self.version = version
     durable = (state, version)
+    readTo = version
   }
 
   /// What the state is built on and is not known to be durable.

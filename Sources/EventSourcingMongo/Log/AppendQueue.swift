@@ -208,8 +208,8 @@ extension Fields {
 extension Value {
   fileprivate var approximateSize: Int {
     switch self {
-    case .null, .bool, .integer, .decimal: 16
-    case .string(let string): 16 + string.utf8.count
+    case .null, .bool, .integer, .decimal: MemoryLayout<Value>.stride
+    case .string(let string): MemoryLayout<Value>.stride + string.utf8.count
     case .array(let values): values.reduce(32) { $0 + $1.approximateSize }
     case .object(let fields): 32 + fields.approximateSize
     }

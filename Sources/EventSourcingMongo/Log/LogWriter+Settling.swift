@@ -31,16 +31,16 @@ extension LogWriter {
           logger.error(
             "appends failed",
             metadata: ["error": "\(error)", "outcome": isDoubtful ? "unknown" : "not done"])
-          fail(open) { isDoubtful ? .unknown($0) : .databaseSilent }
           // What waits behind them was never sent, and would only wait for the same.
-          fail(takeWaiting()) { _ in .databaseSilent }
+          failWaiting(behind: isDoubtful ? open : [], .databaseSilent)
+          fail(open) { isDoubtful ? .unknown($0) : .databaseSilent }
           return
         }
         try? await Task.sleep(for: Backoff.standard.delay(attempt: attempt))
       }
       guard !open.isEmpty else { return }
       do {
-        open = try await advance(open)
+        open = try await advance(open, isDoubtful: isDoubtful)
         failure = nil
         deadline = nil
         attempt = 0
@@ -61,8 +61,18 @@ extension LogWriter {
     }
   }
 
+  /// Fails what was never sent; but the repetition of a command whose outcome is unknown may find
+  /// it done.
+  func failWaiting(behind unknown: [Submission], _ failure: AppendFailure) {
+    let doubted = Set(unknown.lazy.map(\.commit.context.commandID))
+    fail(takeWaiting()) { doubted.contains($0) ? .unknown($0) : failure }
+  }
+
   /// One round: check, number, send, settle what is clear. Answers what is still open.
-  private func advance(_ submissions: [Submission]) async throws -> [Submission] {
+  /// - Parameter isDoubtful: whether some of it may have been written and not be seen yet.
+  private func advance(
+    _ submissions: [Submission], isDoubtful: Bool
+  ) async throws -> [Submission] {
     let round = Self.round(submissions)
     let later = submissions[round.endIndex...]
     try await knowHead()
@@ -94,37 +104,48 @@ extension LogWriter {
       }
     }
     if waiting.count == round.count {
-      // They wait for an outcome that others see to, on this thread.
-      try await Task.sleep(for: .milliseconds(1))
+      // What they wait for stands behind them, or is being looked up on this thread and put back.
+      let putBack = takeBacklog()
+      watchAlso(putBack)
+      try? await Task.sleep(for: .milliseconds(1))
+      return putBack + later + waiting
     }
     let rest = batch.commits.isEmpty ? [] : try await send(batch)
-    let again = await settle(refused)
+    // What is sent takes the place of everything that was sent before.
+    let again = await settle(refused, isDoubtful: isDoubtful && batch.commits.isEmpty)
     return rest + again + waiting + later
   }
 
   /// Answers appends that are refused on account of durable commits, or were done by them. Answers
   /// what has to be judged again.
-  func settle(_ riders: [Rider]) async -> [Submission] {
+  /// - Parameter isDoubtful: whether they may have been written and not be seen yet.
+  func settle(_ riders: [Rider], isDoubtful: Bool = false) async -> [Submission] {
     guard !riders.isEmpty else { return [] }
+    var open = riders.map(\.submission)
     let conflicts = Dictionary(
       riders.compactMap { rider in
         rider.conflict.map { (ObjectIdentifier(rider.submission.ticket), $0) }
       }, uniquingKeysWith: { first, _ in first })
     do {
       // What took the version is held by a majority, so this very command is too if it was that.
-      let open = try await answerThoseDone(riders.map(\.submission), linearizable: false)
+      open = try await answerThoseDone(open, linearizable: false)
       // An expectation of more than is known may be right: another process has written since.
       try await learnHeads(of: Set(conflicts.values.filter(\.mayBeOutdated).map(\.stream)))
       return open.filter { submission in
         guard let conflict = conflicts[ObjectIdentifier(submission.ticket)],
           !isOutdated(conflict)
         else { return true }
-        finish(submission, .failure(conflict))
+        // Nothing took the version of what is refused with what it was built on.
+        let isUnknown = isDoubtful && conflict.actual == nil
+        finish(
+          submission,
+          .failure(
+            isUnknown ? AppendFailure.unknown(submission.commit.context.commandID) : conflict))
         return false
       }
     } catch {
       logger.warning("appends failed", metadata: ["error": "\(error)"])
-      fail(riders.map(\.submission)) { .unknown($0) }
+      fail(open) { .unknown($0) }
       return []
     }
   }
@@ -314,7 +335,7 @@ extension LogWriter {
 }
 
 extension AppendFailure {
-  fileprivate static var databaseSilent: AppendFailure { .notDone("the database does not answer") }
+  static var databaseSilent: AppendFailure { .notDone("the database does not answer") }
 }
 
 extension AppendConflict {

@@ -185,9 +185,10 @@ extension LogWriter {
       while turns.isGiven {
         let before = head?.end.position
         try? await Task.sleep(for: Self.idleMax)
-        guard turns.isGiven, isIdle, let end = head?.end.position, end == before else { continue }
+        guard turns.isGiven, isIdle, head?.end.position == before else { continue }
         turns.end()
-        _ = await passTurn(behind: end, andJoin: false)
+        // Without an end there was an error: the others find out that nobody has the turn.
+        if let before { _ = await passTurn(behind: before, andJoin: false) }
       }
     }
   }

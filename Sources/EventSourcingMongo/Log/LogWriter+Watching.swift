@@ -55,8 +55,9 @@ extension LogWriter {
   private func abandonOverdue() {
     for lookUp in lookUps.values where lookUp.isOverdue { abandon(lookUp.submissions) }
     guard isBusy, let watched, watched.isOverdue else { return }
-    abandon(watched.submissions + behind)
-    fail(takeWaiting()) { _ in .notDone("the database does not answer") }
+    let unknown = watched.submissions + behind
+    abandon(unknown)
+    failWaiting(behind: unknown, .databaseSilent)
   }
 
   private func abandon(_ submissions: [Submission]) {

@@ -28,7 +28,8 @@ actor LogWriter {
   let connection: MongoConnection
   /// For looking things up while a batch is in flight.
   let lookups: MongoConnection
-  let onAppend: @Sendable ([RecordedCommit]) -> Void
+  /// Told what is durable, in order, with about the memory that each holds, in bytes.
+  let onAppend: @Sendable ([(commit: RecordedCommit, size: Int)]) -> Void
   let logger: Logger
 
   var head: LogHead?
@@ -66,7 +67,7 @@ actor LogWriter {
 
   init(
     connection: MongoConnection, lookups: MongoConnection, queue: AppendQueue, logger: Logger,
-    onAppend: @escaping @Sendable ([RecordedCommit]) -> Void
+    onAppend: @escaping @Sendable ([(commit: RecordedCommit, size: Int)]) -> Void
   ) {
     self.connection = connection
     self.lookups = lookups
@@ -104,6 +105,13 @@ actor LogWriter {
     backlog.removeAll()
     background.removeAll()
     return waiting
+  }
+
+  /// The first of what has not been numbered yet.
+  func takeBacklog() -> [Submission] {
+    let first = Array(backlog.all.prefix(Batch.commitsMax))
+    backlog.removeFirst(first.count)
+    return first
   }
 
   private func takeArrivals() {
@@ -274,8 +282,7 @@ actor LogWriter {
     isStalled = false
     isSettling = true
     if backlog.isEmpty { takeArrivals() }
-    let open = Array(backlog.all.prefix(Batch.commitsMax))
-    backlog.removeFirst(open.count)
+    let open = takeBacklog()
     next = nil
     watch(open)
     Task {
@@ -325,6 +332,6 @@ actor LogWriter {
       submission.ticket.settle(.success(Appended(commit: document.commit, isRepeated: false)))
     }
     release(commits.lazy.map(\.submission))
-    onAppend(commits.map(\.document.commit))
+    onAppend(commits.map { ($0.document.commit, $0.submission.size) })
   }
 }

@@ -13,12 +13,14 @@ public final class MongoLog: EventLog {
   /// and as much again those of background work.
   private static let outstandingBytesMax = 64 << 20
   private static let recentCommitsMax = 8192
+  private static let recentBytesMax = 32 << 20
 
   public let database: MongoDatabase
   public let doorbell: Doorbell
   private let writer: LogWriter
   private let queue: AppendQueue
-  private let recent = RecentCommits(commitsMax: MongoLog.recentCommitsMax)
+  private let recent = RecentCommits(
+    commitsMax: MongoLog.recentCommitsMax, bytesMax: MongoLog.recentBytesMax)
   /// For reading the log from end to end.
   private let readers: MongoDatabase
   private let statisticsCache = Mutex(LogStatisticsFold())
@@ -37,7 +39,7 @@ public final class MongoLog: EventLog {
       lookups: database.dedicatedConnection(name: "append-lookups"), queue: queue, logger: logger,
       onAppend: { [recent] commits in
         recent.add(commits)
-        if let last = commits.last { doorbell.ring(last.header.lastPosition) }
+        if let last = commits.last { doorbell.ring(last.commit.header.lastPosition) }
       })
   }
 
