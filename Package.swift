@@ -60,7 +60,7 @@ let package = Package(
     .target(
       name: "API",
       dependencies: [
-        "EventSourcing", "Commerce", "Projections", hummingbird, logging, metrics,
+        "EventSourcing", "Commerce", "Projections", hummingbird, lifecycle, logging, metrics,
       ], swiftSettings: settings),
     .target(
       name: "PaymentProvider",

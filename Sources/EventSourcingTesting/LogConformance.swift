@@ -115,6 +115,7 @@ public enum LogConformance {
     let data: Fields = [
       "text": "café \u{0} \u{1F600} \"quoted\"", "integer": .integer(.max), "negative": -5,
       "decimal": .decimal(FixedDecimal(unscaled: -19_990, scale: 2)), "bool": true, "null": nil,
+      "lowest": .decimal(FixedDecimal(unscaled: .min, scale: 18)), "least": .integer(.min),
       "array": [1, "two", [3]], "object": ["nested": ["deep": 1]], "empty": [:], "none": [],
     ]
     let proposed = commit(["a"], fingerprint: "print", data: data)

@@ -169,10 +169,13 @@ public struct BSONView {
     let high = load(UInt64.self, at: offset + 8)
     offset += 16
     let scale = 6176 - Int(high >> 49 & 0x3FFF)
-    guard high & 0x1_FFFF_FFFF_FFFF == 0, (0...18).contains(scale), low <= UInt64(Int64.max) else {
+    let isNegative = high >> 63 == 1
+    let lowMax = isNegative ? Int64.min.magnitude : Int64.max.magnitude
+    guard high & 0x1_FFFF_FFFF_FFFF == 0, (0...18).contains(scale), low <= lowMax else {
       return .other(type: 0x13)
     }
-    return .decimal(unscaled: high >> 63 == 1 ? -Int64(low) : Int64(low), scale: scale)
+    return .decimal(
+      unscaled: Int64(truncatingIfNeeded: isNegative ? 0 &- low : low), scale: scale)
   }
 }
 

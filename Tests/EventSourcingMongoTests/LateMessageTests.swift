@@ -50,6 +50,36 @@ struct LateMessageTests {
     }
   }
 
+  @Test("what was built on an append whose reply is lost, and not sent, can be decided again")
+  func builtOnLostReply() async throws {
+    try await FaultRig.with(options: FaultRig.brisk + "&retryWrites=false") { rig in
+      let before = try await rig.attempt(.test("a"))
+      let struck = rig.proxy.struck
+      rig.proxy.inject(ReplyCuttingProxy.Fault(.hold, .reply, of: "insert", times: 1))
+      var commits = [ProposedCommit.test("a")]
+      var tickets = [rig.log.enqueue(commits[0])]
+      while rig.proxy.struck == struck { try await Task.sleep(for: .milliseconds(2)) }
+      for _ in 0..<30 {
+        var commit = ProposedCommit.test("a")
+        commit.builtOn = [tickets[tickets.count - 1]]
+        commits.append(commit)
+        tickets.append(rig.log.enqueue(commit))
+      }
+      rig.proxy.refuse()
+      try rig.proxy.admit()
+      var attempts: [Attempt] = []
+      for (commit, ticket) in zip(commits, tickets) {
+        let outcome = try await ticket.outcome(within: .seconds(30))
+        attempts.append(Attempt(commit: commit, outcome: outcome))
+      }
+      #expect(attempts[0].position == Position(2))
+      #expect(attempts[1...].allSatisfy { $0.isConflict })
+      // A repetition of what failed with its base fails again: only the first is audited.
+      rig.proxy.heal()
+      try await rig.audit([before, attempts[0]])
+    }
+  }
+
   @Test("a refusal that nobody can check is unknown, after a bounded time")
   func refusalInTheDark() async throws {
     // Longer than the test is patient: nothing but the log itself bounds the time.

@@ -44,9 +44,11 @@ class Log:
         for commit in commits:
             self.by_operation[commit["correlation_id"]].append(commit)
         self.event_ids = {}
+        self.versions = Counter()
         for commit in commits:
             for offset, event in enumerate(commit["events"]):
                 self.event_ids[commit["position"] + offset] = event["event_id"]
+                self.versions[event["stream"]] += 1
 
     @property
     def head(self):
@@ -149,6 +151,7 @@ def check_operations(log, history, report):
         commits = log.by_operation.get(operation.id, [])
         acknowledged = operation.acknowledged
         where = f"{log.name}: {operation}"
+        check_told_versions(where, log, operation, report)
         if operation.expected is not None and (commits or acknowledged):
             winners[operation.stream, operation.expected].append(operation)
         if not commits:
@@ -175,6 +178,17 @@ def check_operations(log, history, report):
         if len(operations) > 1:
             report.add("I5", f"{log.name}: {len(operations)} commands won version {expected} of "
                              f"{stream}: {', '.join(map(str, operations[:3]))}")
+
+
+def check_told_versions(where, log, operation, report):
+    """I5: versions only rise, so a refusal may not name one that the stream never had."""
+    if operation.expected is None:
+        return
+    last = log.versions[operation.stream]
+    for attempt in operation.attempts.values():
+        if (attempt.record.get("actual") or 0) > last:
+            report.add("I5", f"{where} was refused on account of version "
+                             f"{attempt.record['actual']}, and {operation.stream} ends at {last}")
 
 
 def check_parts(where, operation, commits, report):
@@ -223,8 +237,11 @@ def check_answer(operation, attempt, acknowledged, report):
     if attempt.outcome == "refused":
         if acknowledged and acknowledged[0].ended < attempt.invoked:
             report.add("I8", f"{operation} was acknowledged and then refused with {status}")
-        if operation.reuses and told.get("problem") != "idempotency-key-reused":
+        is_called_reused = told.get("problem") == "idempotency-key-reused"
+        if operation.reuses and not is_called_reused:
             report.add("I8", f"{operation} reused a key and was refused as {told.get('problem')}")
+        if is_called_reused and not operation.reuses:
+            report.add("I8", f"{operation} was refused as reusing a key that was its own")
         if operation.expected is not None and told.get("actual") == operation.expected:
             report.add("I5", f"{operation} was refused though the version was the expected one")
         if status not in REFUSALS:

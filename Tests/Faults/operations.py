@@ -28,7 +28,10 @@ class Operation:
 
     @property
     def first_invoked(self):
-        return min(attempt.invoked for attempt in self.attempts.values())
+        """The earliest request that may have done it: a denial says that it did nothing."""
+        every = self.attempts.values()
+        undenied = [one for one in every if one.outcome not in ("refused", "not_done")]
+        return min(attempt.invoked for attempt in undenied or every)
 
     @property
     def acknowledged(self):

@@ -163,6 +163,10 @@ class CheckerTest(unittest.TestCase):
         self.record("fail", "loser")["actual"] = 1
         self.finds("I5", "loser")
 
+    def test_refused_on_account_of_a_version_that_never_was(self):
+        self.record("fail", "loser")["actual"] = 77
+        self.finds("I5", "loser", "77")
+
     # I6
 
     def test_a_hole_in_the_positions(self):
@@ -203,6 +207,18 @@ class CheckerTest(unittest.TestCase):
         first["time"] = second["time"] + 1
         self.record("ok", "winner")["time"] = second["time"] + 2
         self.finds("I6", "winner")
+
+    def test_done_though_it_was_called_not_done_before_the_repeat(self):
+        """The repeat is acknowledged, at a position from before it was sent."""
+        self.record("unknown", "cut").update(kind="fail", outcome="not_done", status=503)
+        told = self.record("ok", "other")
+        told["time"] = self.record("invoke", "cut", 2)["time"] - 2
+        read = next(one for one in self.records if one["kind"] == "read")
+        events = [[commit["position"] + offset, event["event_id"]]
+                  for commit in self.logs["m1/majority"]
+                  for offset, event in enumerate(commit["events"])]
+        read.update(time=self.record("invoke", "cut", 2)["time"] - 1, after=0, events=events)
+        self.finds("I6", "cut")
 
     # I7
 
@@ -260,6 +276,10 @@ class CheckerTest(unittest.TestCase):
     def test_a_reused_key_refused_for_another_reason(self):
         self.record("fail", "reuser").update(status=409, problem="insufficient-stock")
         self.finds("I8", "reuser")
+
+    def test_a_key_of_its_own_that_is_called_reused(self):
+        self.record("fail", "loser").update(status=422, problem="idempotency-key-reused")
+        self.finds("I8", "loser")
 
     # I14 and the answers
 

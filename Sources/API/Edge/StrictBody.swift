@@ -8,6 +8,8 @@ import NIOCore
 /// decides. Only `multipart/…` is refused by name, so that an upload fails with a clear answer.
 enum StrictBody {
   static let bytesMax = 65_536
+  /// From the first part of a body to its last. (Between two parts the server's idle limit holds.)
+  static let timeMax: Duration = .seconds(10)
 
   /// - Parameters:
   ///   - known: the fields that the body may have; any other one is refused by name.
@@ -37,10 +39,20 @@ enum StrictBody {
       throw tooLarge
     }
     do {
-      let buffer = try await request.body.collect(upTo: bytesMax)
-      return Array(buffer.readableBytesView)
-    } catch is NIOTooManyBytesError {
-      throw tooLarge
+      var bytes: [UInt8] = []
+      var deadline: ContinuousClock.Instant?
+      for try await part in request.body {
+        guard bytes.count + part.readableBytes <= bytesMax else { throw tooLarge }
+        bytes.append(contentsOf: part.readableBytesView)
+        guard let limit = deadline else {
+          deadline = .now + timeMax
+          continue
+        }
+        if .now > limit { throw TooSlow() }
+      }
+      return bytes
+    } catch let problem as Problem {
+      throw problem
     } catch {
       throw ConnectionFailure(cause: error)
     }
@@ -50,6 +62,9 @@ enum StrictBody {
     Problem(.bodyTooLarge, "a body holds at most \(bytesMax) bytes")
   }
 }
+
+/// A client that sends its body byte by byte, as long as it can.
+private struct TooSlow: Error {}
 
 /// The request broke off: there is nobody to answer, so the server is told the cause as it is.
 struct ConnectionFailure: Error {

@@ -1,5 +1,6 @@
 import Commerce
 import EventSourcing
+import ServiceLifecycle
 
 /// Follows orders to their end in the log, wherever the saga runs.
 struct OrderOutcomes {
@@ -10,8 +11,9 @@ struct OrderOutcomes {
 
   let log: any EventLog
 
-  /// How the order ended; nil when that is not known within `seconds`. A log that cannot be read
-  /// now is no error: the order is in it, and the caller is told so.
+  /// How the order ended; nil when that is not known within `seconds`, or by when the server is
+  /// told to end. A log that cannot be read now is no error: the order is in it, and the caller is
+  /// told so.
   ///
   /// The stream is looked at again after 5 ms, 10 ms, … 100 ms: an order ends within tens of
   /// milliseconds, and a thousand callers who wait for a stuck one must not load the log.
@@ -20,7 +22,8 @@ struct OrderOutcomes {
     var pause = Duration.milliseconds(5)
     while true {
       if let outcome = try? await outcome(of: order) { return outcome }
-      guard ContinuousClock.now < deadline, !Task.isCancelled else { return nil }
+      guard ContinuousClock.now < deadline, !Task.isCancelled, !Task.isShuttingDownGracefully
+      else { return nil }
       try? await Task.sleep(for: min(pause, deadline - .now))
       pause = min(pause * 2, .milliseconds(100))
     }

@@ -131,7 +131,6 @@ public final class CommandHandler<D: Decider>: Sendable {
           guard attempts < maximumAttempts else {
             throw AppendFailure.notDone("the aggregate is too busy")
           }
-          forget(ids)
           continue
         }
         if let earlier = try await log.commit(of: context.commandID) {
@@ -270,20 +269,29 @@ public final class CommandHandler<D: Decider>: Sendable {
 
   /// Whether a decision that wrote nothing was made on the truth: what it was built on is durable,
   /// and what the streams hold beyond it was appended by this process afterwards. What it read
-  /// afterwards does not count: that may have been there before the command came.
+  /// afterwards does not count: that may have been there before the command came. When it was not,
+  /// the next decision is made on a newer state.
   @inlinable
   func isConfirmed(_ attempt: Attempt) async throws -> Bool {
     for ticket in attempt.waitsFor {
-      guard await ticket.outcome().isFirst else { return false }
+      guard await ticket.outcome().isFirst else {
+        forget(attempt.versions.map(\.id))
+        return false
+      }
     }
     for (id, version) in attempt.versions {
       let stream = D.stream(id)
       let actual = try await log.version(of: stream)
       guard actual > version else { continue }
-      guard let entry = cache.withLock({ $0[stream] }),
-        entry.readTo <= version, actual <= entry.version
-      else { return false }
-      if let pending = entry.pending, await !pending.outcome().isFirst { return false }
+      guard let entry = cache.withLock({ $0[stream] }), actual <= entry.version else {
+        forget([id])
+        return false
+      }
+      guard entry.readTo <= version else { return false }
+      if let pending = entry.pending, await !pending.outcome().isFirst {
+        forget([id])
+        return false
+      }
     }
     return true
   }

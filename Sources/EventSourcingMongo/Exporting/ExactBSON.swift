@@ -114,9 +114,7 @@ struct ExactBSON {
         else { return nil }
         self = .binary(content, subtype: subtype)
       case "$decimal":
-        guard let text,
-          let digits = try? JSONReader.value(from: text.trimmingPrefix("-").description),
-          let decimal = digits.decimalValue, decimal.unscaled >= 0
+        guard let text, let decimal = (try? JSONReader.value(from: text))?.decimalValue
         else { return nil }
         self = .decimal(isNegative: text.hasPrefix("-"), decimal)
       default: return nil

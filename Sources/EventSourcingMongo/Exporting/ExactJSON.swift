@@ -98,13 +98,14 @@ enum ExactJSON {
   }
 
   private static func decimal(_ value: UnsafeRawBufferPointer) throws -> Value {
-    guard let (isNegative, coefficient, scale) = StoredValue.decimal(value) else {
+    guard let (isNegative, unscaled, scale) = StoredValue.decimal(value) else {
       throw UnreadableDocument(reason: "it holds a decimal that is not used here")
     }
-    let number = FixedDecimal(unscaled: Int64(coefficient), scale: scale).description
-    let text = isNegative ? "-" + number : number
-    guard scale > 0, coefficient > 0 || !isNegative else { return ["$decimal": .string(text)] }
-    return .decimal(
-      FixedDecimal(unscaled: isNegative ? -Int64(coefficient) : Int64(coefficient), scale: scale))
+    let decimal = FixedDecimal(unscaled: unscaled, scale: scale)
+    let isNegativeZero = isNegative && unscaled == 0
+    guard scale > 0, !isNegativeZero else {
+      return ["$decimal": .string(isNegativeZero ? "-\(decimal)" : "\(decimal)")]
+    }
+    return .decimal(decimal)
   }
 }

@@ -27,7 +27,7 @@ public struct LogExporter: Sendable {
     write: ([UInt8]) throws -> Void
   ) async throws -> Summary {
     let connection = database.dedicatedConnection(name: "export")
-    let end = try await connection.run { try $0.bounds().end }
+    let end = try await connection.run { try $0.soundEnd() }
     let first = try await connection.run { connection in
       ChainCheck(after: try start > .start ? connection.storedCommit(atOrBefore: start) : nil)
     }

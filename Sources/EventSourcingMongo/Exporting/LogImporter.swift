@@ -38,7 +38,7 @@ public struct LogImporter: Sendable {
     existingEnd = try await connection.run { connection in
       try connection.writeCommand(
         LogCollection.createIndexes, operation: "create the log's indexes")
-      return try connection.bounds().end
+      return try connection.soundEnd()
     }
   }
 

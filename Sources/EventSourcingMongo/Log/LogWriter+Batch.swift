@@ -44,19 +44,20 @@ extension LogWriter {
 
   /// An insert that did not get through.
   struct SendFailure: Error {
-    /// Whether some of it may have been written all the same.
-    var mayBeDone: Bool
+    /// The commands that may have been done all the same.
+    var doubted: Set<CommandID>
     var cause: any Error
 
-    init(mayBeDone: Bool, cause: any Error) {
-      self.mayBeDone = mayBeDone
+    init(doubted: Set<CommandID>, cause: any Error) {
+      self.doubted = doubted
       self.cause = cause
     }
 
     /// The server's own errors count as doubt, all of them: the driver sends a write a second time
     /// by itself, and then only the second error is seen.
-    init(_ error: MongoError) {
-      self.init(mayBeDone: error.domain == .server || error.isOutcomeUnknown, cause: error)
+    init(_ error: MongoError, of batch: Batch) {
+      let isDoubtful = error.domain == .server || error.isOutcomeUnknown
+      self.init(doubted: isDoubtful ? batch.commands : [], cause: error)
     }
   }
 }

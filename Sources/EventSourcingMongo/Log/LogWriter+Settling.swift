@@ -15,8 +15,7 @@ extension LogWriter {
   func workOff(_ submissions: [Submission], after failure: (any Error)? = nil) async {
     var open = submissions
     var failure = failure
-    // Once something may have been written it may land until it is found or its place is taken.
-    var isDoubtful = false
+    doubted = []
     var deadline: ContinuousClock.Instant?
     var attempt = 0
     while true {
@@ -24,23 +23,22 @@ extension LogWriter {
         open.removeAll { $0.ticket.settled != nil && !isAbandoned($0) }
         head = nil
         attempt += 1
-        isDoubtful = isDoubtful || (error as? SendFailure)?.mayBeDone == true
-        let limit = deadline ?? (isDoubtful ? .now + Self.settlingMax : .now)
+        if let failure = error as? SendFailure { doubted.formUnion(failure.doubted) }
+        let limit = deadline ?? (doubted.isEmpty ? .now : .now + Self.settlingMax)
         deadline = limit
         guard .now < limit else {
           logger.error(
             "appends failed",
-            metadata: ["error": "\(error)", "outcome": isDoubtful ? "unknown" : "not done"])
+            metadata: ["error": "\(error)", "of unknown outcome": "\(doubted.count)"])
           // What waits behind them was never sent, and would only wait for the same.
-          failWaiting(behind: isDoubtful ? open : [], .databaseSilent)
-          fail(open) { isDoubtful ? .unknown($0) : .databaseSilent }
+          fail(open + takeWaiting()) { doubted.contains($0) ? .unknown($0) : .databaseSilent }
           return
         }
         try? await Task.sleep(for: Backoff.standard.delay(attempt: attempt))
       }
       guard !open.isEmpty else { return }
       do {
-        open = try await advance(open, isDoubtful: isDoubtful)
+        open = try await advance(open)
         failure = nil
         deadline = nil
         attempt = 0
@@ -61,18 +59,8 @@ extension LogWriter {
     }
   }
 
-  /// Fails what was never sent; but the repetition of a command whose outcome is unknown may find
-  /// it done.
-  func failWaiting(behind unknown: [Submission], _ failure: AppendFailure) {
-    let doubted = Set(unknown.lazy.map(\.commit.context.commandID))
-    fail(takeWaiting()) { doubted.contains($0) ? .unknown($0) : failure }
-  }
-
   /// One round: check, number, send, settle what is clear. Answers what is still open.
-  /// - Parameter isDoubtful: whether some of it may have been written and not be seen yet.
-  private func advance(
-    _ submissions: [Submission], isDoubtful: Bool
-  ) async throws -> [Submission] {
+  private func advance(_ submissions: [Submission]) async throws -> [Submission] {
     let round = Self.round(submissions)
     let later = submissions[round.endIndex...]
     try await knowHead()
@@ -111,15 +99,13 @@ extension LogWriter {
       return putBack + later + waiting
     }
     let rest = batch.commits.isEmpty ? [] : try await send(batch)
-    // What is sent takes the place of everything that was sent before.
-    let again = await settle(refused, isDoubtful: isDoubtful && batch.commits.isEmpty)
+    let again = await settle(refused)
     return rest + again + waiting + later
   }
 
   /// Answers appends that are refused on account of durable commits, or were done by them. Answers
   /// what has to be judged again.
-  /// - Parameter isDoubtful: whether they may have been written and not be seen yet.
-  func settle(_ riders: [Rider], isDoubtful: Bool = false) async -> [Submission] {
+  func settle(_ riders: [Rider]) async -> [Submission] {
     guard !riders.isEmpty else { return [] }
     var open = riders.map(\.submission)
     let conflicts = Dictionary(
@@ -135,12 +121,10 @@ extension LogWriter {
         guard let conflict = conflicts[ObjectIdentifier(submission.ticket)],
           !isOutdated(conflict)
         else { return true }
-        // Nothing took the version of what is refused with what it was built on.
-        let isUnknown = isDoubtful && conflict.actual == nil
+        let mayLand = conflict.actual == nil && mayStillLand(submission.commit)
         finish(
           submission,
-          .failure(
-            isUnknown ? AppendFailure.unknown(submission.commit.context.commandID) : conflict))
+          .failure(mayLand ? AppendFailure.unknown(submission.commit.context.commandID) : conflict))
         return false
       }
     } catch {
@@ -148,6 +132,15 @@ extension LogWriter {
       fail(open) { .unknown($0) }
       return []
     }
+  }
+
+  /// Whether what is refused with the append that it was built on may have been sent, and appear
+  /// yet. Behind one whose version somebody else has it cannot.
+  private func mayStillLand(_ commit: ProposedCommit) -> Bool {
+    doubted.contains(commit.context.commandID)
+      && !commit.builtOn.contains { base in
+        if case .failure(is AppendConflict) = base.settled { true } else { false }
+      }
   }
 
   private func isOutdated(_ conflict: AppendConflict) -> Bool {
@@ -172,7 +165,7 @@ extension LogWriter {
     do {
       reply = try await insert(batch)
     } catch let error as MongoError {
-      throw SendFailure(error)
+      throw SendFailure(error, of: batch)
     }
     return try await conclude(reply, of: batch)
   }
@@ -184,21 +177,21 @@ extension LogWriter {
     do {
       return try await conclude(try result.get(), of: batch)
     } catch let error as MongoError {
-      throw SendFailure(error)
+      throw SendFailure(error, of: batch)
     }
   }
 
   private func conclude(_ reply: WriteReply, of batch: Batch) async throws -> [Submission] {
-    if let failure = reply.failure { throw SendFailure(failure) }
+    if let failure = reply.failure { throw SendFailure(failure, of: batch) }
     if let concern = reply.writeConcernError {
-      throw SendFailure(mayBeDone: true, cause: concern)
+      throw SendFailure(doubted: batch.commands, cause: concern)
     }
     guard let first = reply.writeErrors.first else {
-      turns.noteWin()
+      noteWin()
       settle(batch.commits[...])
       return []
     }
-    if first.index > 0 { turns.noteWin() }
+    if first.index > 0 { noteWin() }
     // Everything before the first error is in, everything from it on is not.
     let refused = batch.commits[first.index...]
     let end =
@@ -211,7 +204,7 @@ extension LogWriter {
     settle(batch.commits[..<first.index])
     guard first.isDuplicateKey else {
       throw SendFailure(
-        mayBeDone: MongoError.stateChangeCodes.contains(first.code),
+        doubted: MongoError.stateChangeCodes.contains(first.code) ? batch.commands : [],
         cause: MongoError(
           domain: .server, code: first.code, operation: "append", message: first.message))
     }
@@ -219,8 +212,16 @@ extension LogWriter {
       return try await lookInto(refused, duplicateOf: first.keyPattern)
     } catch {
       // A key that is taken may be their own: as long as nobody can look, they may be done.
-      throw SendFailure(mayBeDone: true, cause: error)
+      throw SendFailure(
+        doubted: Set(refused.lazy.map(\.submission.commit.context.commandID)), cause: error)
     }
+  }
+
+  /// The log has grown by this process: nothing that it sent before can appear any more, since its
+  /// place is taken.
+  private func noteWin() {
+    turns.noteWin()
+    doubted = []
   }
 
   /// What a duplicate key stopped: the commands were done before, an earlier attempt of this very

@@ -53,11 +53,14 @@ extension LogWriter {
   }
 
   private func abandonOverdue() {
-    for lookUp in lookUps.values where lookUp.isOverdue { abandon(lookUp.submissions) }
+    let refused = lookUps.values.filter(\.isOverdue).flatMap(\.submissions)
+    abandon(refused)
     guard isBusy, let watched, watched.isOverdue else { return }
-    let unknown = watched.submissions + behind
-    abandon(unknown)
-    failWaiting(behind: unknown, .databaseSilent)
+    let sent = watched.submissions + behind
+    abandon(sent)
+    // Never sent; but the repetition of a command whose outcome is unknown may find it done.
+    let unknown = Set((refused + sent).lazy.map(\.commit.context.commandID))
+    fail(takeWaiting()) { unknown.contains($0) ? .unknown($0) : .databaseSilent }
   }
 
   private func abandon(_ submissions: [Submission]) {

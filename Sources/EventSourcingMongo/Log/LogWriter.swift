@@ -47,6 +47,8 @@ actor LogWriter {
   private var isStalled = false
   /// Stream heads are being looked up for the first of the backlog.
   private(set) var isLearning = false
+  /// Commands that were sent and may have been done, or be done yet, though nobody has seen them.
+  var doubted: Set<CommandID> = []
   /// The unusual is being looked into; nothing else moves.
   var isSettling = false
   /// It is about to be somebody else's turn: nothing is numbered, and nothing sent but what is in

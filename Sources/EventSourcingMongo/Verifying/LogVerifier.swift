@@ -223,6 +223,14 @@ extension MongoConnection {
     return bounds
   }
 
+  /// Where the log ends.
+  /// - Throws: ``LogFault`` when something stands in it that has no position.
+  func soundEnd() throws -> Position {
+    let bounds = try bounds()
+    if let stray = bounds.strays.first { throw stray }
+    return bounds.end
+  }
+
   /// The commit that ends at a position, or nil.
   func anchor(at position: Position) throws -> RangeCheck.Anchor? {
     guard let document = try storedCommit(atOrBefore: position) else { return nil }
@@ -253,7 +261,7 @@ extension MongoConnection {
   /// Puts a broken rule in words; names the stream, of which the trace has only the key.
   func fault(of found: Trace.Break) throws -> LogFault {
     let document = try storedCommit(atOrBefore: found.position)
-    let commit = try document?.withView { try CommitDocument.decode($0) }
+    let commit = document?.withView { try? CommitDocument.decode($0) }
     if found.isCommand {
       let id = commit.map { " \($0.header.context.commandID)" } ?? ""
       return LogFault(
@@ -277,7 +285,7 @@ extension BSONDocument {
       if let commit = try? StoredCommit(view, traces: &ignored) {
         return Position(commit.next.rawValue - 1)
       }
-      return Position(max(1, view["_id"]?.integer ?? 1))
+      return Position(min(max(1, view["_id"]?.integer ?? 1), StoredCommit.positionMax))
     }
   }
 }

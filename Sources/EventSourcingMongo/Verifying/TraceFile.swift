@@ -51,8 +51,13 @@ final class TraceFile: Sendable {
         next += $0.count
       }
     }
-    guard !isDurable || fsync(descriptor) == 0 else { throw failure("write") }
+    if isDurable { try synchronize() }
     return run
+  }
+
+  /// Waits until all that was written is on the disk.
+  func synchronize() throws {
+    guard fsync(descriptor) == 0 else { throw failure("write") }
   }
 
   /// The runs in the first `length` bytes; what is behind them is cut off.

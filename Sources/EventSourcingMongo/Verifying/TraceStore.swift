@@ -35,7 +35,10 @@ struct TraceStore: Sendable {
 
   /// Writes what is held to the file.
   mutating func flush(isDurable: Bool) throws {
-    guard heldCount > 0 else { return }
+    guard heldCount > 0 else {
+      if isDurable { try file?.synchronize() }
+      return
+    }
     let file = try file ?? TraceFile.anonymous()
     self.file = file
     runs.append(try file.append(held, at: length, isDurable: isDurable))
