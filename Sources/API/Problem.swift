@@ -22,6 +22,7 @@ public struct Problem: Error, Sendable {
     case refused = "refused"
     case orderCancelled = "order-cancelled"
     case rebuildRunning = "rebuild-running"
+    case requestTimeout = "request-timeout"
     case bodyTooLarge = "body-too-large"
     case unsupportedMediaType = "unsupported-media-type"
     case unknownProduct = "unknown-product"
@@ -76,8 +77,24 @@ public struct Problem: Error, Sendable {
     body["request_id"] = .string(requestID)
     body["success"] = false
     for entry in members.entries { body[entry.key] = entry.value }
-    return .json(
+    let response = Response.json(
       .object(body), status: status, contentType: "application/problem+json", headers: headers)
+    return kind == .requestTimeout ? response.endingConnection() : response
+  }
+}
+
+extension Response {
+  /// The same; the rest of the request is not read, and the connection is closed.
+  fileprivate func endingConnection() -> Response {
+    var headers = headers
+    headers[.connection] = "close"
+    let whole = body
+    return Response(
+      status: status, headers: headers,
+      body: ResponseBody(contentLength: whole.contentLength) { writer in
+        try await whole.write(writer)
+        throw ConnectionFailure(cause: CancellationError())
+      })
   }
 }
 
@@ -88,6 +105,7 @@ extension Problem.Kind {
     case .unknownRoute, .notFound: .notFound
     case .methodNotAllowed: .methodNotAllowed
     case .versionConflict, .insufficientStock, .refused, .orderCancelled, .rebuildRunning: .conflict
+    case .requestTimeout: .requestTimeout
     case .bodyTooLarge: .contentTooLarge
     case .unsupportedMediaType: .unsupportedMediaType
     case .invalidValue, .unknownProduct, .retiredProduct, .unknownCustomer, .unknownOrder,
@@ -114,6 +132,7 @@ extension Problem.Kind {
     case .refused: "The command is not possible now"
     case .orderCancelled: "The order was cancelled"
     case .rebuildRunning: "A rebuild is running already"
+    case .requestTimeout: "The body took too long"
     case .bodyTooLarge: "The body is too large"
     case .unsupportedMediaType: "The content type is not taken"
     case .unknownProduct: "The product is not in the catalogue"

@@ -1,6 +1,8 @@
 """Bad input gets the right 4xx, a problem that names the field, and not one event in the log."""
 
 import json
+import socket
+import time
 
 from client import raw_exchange
 from shopping import head, place, settle, wait_confirmed
@@ -245,6 +247,28 @@ def test_a_body_over_64_kib_is_refused(world):
     shop.client.request("POST", STORE, body=padded + b" " * (65_536 - len(padded))).expect(201)
     assert head(shop.client) == at + 1, "exactly 64 KiB is taken, nothing else"
     assert not wrong, "\n".join(wrong)
+
+
+def test_a_body_that_only_drips_is_refused_and_cut_off(world):
+    shop = world.shop
+    at = settle(shop.client)
+    with socket.create_connection(("127.0.0.1", shop.port), timeout=0.3) as connection:
+        connection.sendall(b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n"
+                           % ORDERS.encode())
+        received, deadline, is_open = b"", time.monotonic() + 20, True
+        while is_open and time.monotonic() < deadline:
+            try:
+                connection.sendall(b" ")
+                part = connection.recv(65536)
+                received, is_open = received + part, bool(part)
+            except TimeoutError:
+                pass
+            except ConnectionError:
+                is_open = False
+    assert received.startswith(b"HTTP/1.1 408"), received
+    assert b"/problems/request-timeout" in received, received
+    assert not is_open, "the connection is still open"
+    assert head(shop.client) == at
 
 
 def test_queries_refuse_bad_parameters(world):

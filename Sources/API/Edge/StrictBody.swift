@@ -48,7 +48,9 @@ enum StrictBody {
           deadline = .now + timeMax
           continue
         }
-        if .now > limit { throw TooSlow() }
+        if .now > limit {
+          throw Problem(.requestTimeout, "a body arrives within \(timeMax.components.seconds) s")
+        }
       }
       return bytes
     } catch let problem as Problem {
@@ -62,9 +64,6 @@ enum StrictBody {
     Problem(.bodyTooLarge, "a body holds at most \(bytesMax) bytes")
   }
 }
-
-/// A client that sends its body byte by byte, as long as it can.
-private struct TooSlow: Error {}
 
 /// The request broke off: there is nobody to answer, so the server is told the cause as it is.
 struct ConnectionFailure: Error {
