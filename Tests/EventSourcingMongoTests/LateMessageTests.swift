@@ -80,6 +80,39 @@ struct LateMessageTests {
     }
   }
 
+  @Test("what was done and not seen yet stays unknown, though later appends got in")
+  func unseenBehindLaterOnes() async throws {
+    try await FaultRig.with(options: FaultRig.brisk + "&retryWrites=false") { rig in
+      let before = try await rig.attempt(.test("a"))
+      let struck = rig.proxy.struck
+      rig.proxy.inject(ReplyCuttingProxy.Fault(.hold, .reply, of: "insert", times: 1))
+      var commits = [ProposedCommit.test("a", expecting: .exactly(Version(1)))]
+      var tickets = [rig.log.enqueue(commits[0])]
+      while rig.proxy.struck == struck { try await Task.sleep(for: .milliseconds(2)) }
+      // Of these the first gets in, and the second is a command that was done before.
+      commits += [.test("b", expecting: .noStream), before.commit]
+      commits += (0..<30).map { .test("c\($0)", expecting: .noStream) }
+      tickets += commits[1...].map(rig.log.enqueue)
+      rig.proxy.inject(ReplyCuttingProxy.Fault(.hold, .request, of: "insert", times: 1))
+      rig.proxy.refuse()
+      try rig.proxy.admit()
+      while rig.proxy.struck == struck + 1 { try await Task.sleep(for: .milliseconds(2)) }
+      rig.proxy.heal()
+      rig.proxy.inject(ReplyCuttingProxy.Fault(.cut, .request, of: "find"))
+      var attempts: [Attempt] = []
+      for (commit, ticket) in zip(commits, tickets) {
+        let outcome = try await ticket.outcome(within: .seconds(30))
+        attempts.append(Attempt(commit: commit, outcome: outcome))
+      }
+      #expect(attempts[0].isUnknown)
+      #expect(attempts[1].appended != nil)
+      #expect(attempts[2].isUnknown)
+      rig.proxy.heal()
+      let later = try await rig.attemptsUntilAppended(.test("a"))
+      try await rig.audit([before] + attempts + later)
+    }
+  }
+
   @Test("a refusal that nobody can check is unknown, after a bounded time")
   func refusalInTheDark() async throws {
     // Longer than the test is patient: nothing but the log itself bounds the time.

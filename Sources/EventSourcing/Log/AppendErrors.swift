@@ -27,7 +27,8 @@ public struct CommandIDReused: Error, Sendable, CustomStringConvertible {
 public enum AppendFailure: Error, Sendable, CustomStringConvertible {
   /// The commit can never be stored. Nothing was written.
   case invalid(String)
-  /// Nothing was written and nothing will be: the same command may be sent again.
+  /// This append wrote nothing and never will: the same command may be sent again. (An earlier one
+  /// of the same command id may still have done it.)
   case notDone(String)
   /// More is asked for than can be done: nothing was written. The same command may be sent again
   /// after a moment.

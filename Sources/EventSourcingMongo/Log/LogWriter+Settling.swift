@@ -16,6 +16,7 @@ extension LogWriter {
     var open = submissions
     var failure = failure
     doubted = []
+    mayDoubtedAppear = false
     var deadline: ContinuousClock.Instant?
     var attempt = 0
     while true {
@@ -23,7 +24,10 @@ extension LogWriter {
         open.removeAll { $0.ticket.settled != nil && !isAbandoned($0) }
         head = nil
         attempt += 1
-        if let failure = error as? SendFailure { doubted.formUnion(failure.doubted) }
+        if let failure = error as? SendFailure, !failure.doubted.isEmpty {
+          doubted.formUnion(failure.doubted)
+          mayDoubtedAppear = true
+        }
         let limit = deadline ?? (doubted.isEmpty ? .now : .now + Self.settlingMax)
         deadline = limit
         guard .now < limit else {
@@ -137,7 +141,7 @@ extension LogWriter {
   /// Whether what is refused with the append that it was built on may have been sent, and appear
   /// yet. Behind one whose version somebody else has it cannot.
   private func mayStillLand(_ commit: ProposedCommit) -> Bool {
-    doubted.contains(commit.context.commandID)
+    mayDoubtedAppear && doubted.contains(commit.context.commandID)
       && !commit.builtOn.contains { base in
         if case .failure(is AppendConflict) = base.settled { true } else { false }
       }
@@ -218,10 +222,10 @@ extension LogWriter {
   }
 
   /// The log has grown by this process: nothing that it sent before can appear any more, since its
-  /// place is taken.
-  private func noteWin() {
+  /// place is taken. (What has appeared may not have been seen.)
+  func noteWin() {
     turns.noteWin()
-    doubted = []
+    mayDoubtedAppear = false
   }
 
   /// What a duplicate key stopped: the commands were done before, an earlier attempt of this very

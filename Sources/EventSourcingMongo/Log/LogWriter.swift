@@ -47,8 +47,10 @@ actor LogWriter {
   private var isStalled = false
   /// Stream heads are being looked up for the first of the backlog.
   private(set) var isLearning = false
-  /// Commands that were sent and may have been done, or be done yet, though nobody has seen them.
+  /// Commands that were sent and may have been done, though nobody has seen them.
   var doubted: Set<CommandID> = []
+  /// Whether some of them may still appear: nothing of this process got in since they were sent.
+  var mayDoubtedAppear = false
   /// The unusual is being looked into; nothing else moves.
   var isSettling = false
   /// It is about to be somebody else's turn: nothing is numbered, and nothing sent but what is in
@@ -231,7 +233,7 @@ actor LogWriter {
       await takeUp(batch, result, riders)
       return
     }
-    turns.noteWin()
+    noteWin()
     // What waits for the disk comes first, who waits for an answer second.
     if yielding == nil { launch() }
     settle(batch.commits[...])
