@@ -168,14 +168,28 @@ public struct BSONView {
     let low = load(UInt64.self, at: offset)
     let high = load(UInt64.self, at: offset + 8)
     offset += 16
-    let scale = 6176 - Int(high >> 49 & 0x3FFF)
-    let isNegative = high >> 63 == 1
+    guard let decimal = BSONDecimal(low: low, high: high) else { return .other(type: 0x13) }
+    return .decimal(unscaled: decimal.unscaled, scale: decimal.scale)
+  }
+}
+
+/// A Decimal128 of 64 bits, as `BSONWriter` writes them: `unscaled × 10^-scale`, 0 to 18 digits
+/// after the point.
+public struct BSONDecimal {
+  public let unscaled: Int64
+  public let scale: Int
+  /// Also of a negative zero.
+  public let isNegative: Bool
+
+  /// Nil for all other decimals.
+  public init?(low: UInt64, high: UInt64) {
+    scale = 6176 - Int(high >> 49 & 0x3FFF)
+    isNegative = high >> 63 == 1
+    unscaled = Int64(truncatingIfNeeded: isNegative ? 0 &- low : low)
     let lowMax = isNegative ? Int64.min.magnitude : Int64.max.magnitude
     guard high & 0x1_FFFF_FFFF_FFFF == 0, (0...18).contains(scale), low <= lowMax else {
-      return .other(type: 0x13)
+      return nil
     }
-    return .decimal(
-      unscaled: Int64(truncatingIfNeeded: isNegative ? 0 &- low : low), scale: scale)
   }
 }
 

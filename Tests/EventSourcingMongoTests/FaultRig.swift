@@ -91,13 +91,36 @@ struct FaultRig {
 
   /// Appends all at the same time.
   func attempt(all commits: [ProposedCommit], on log: MongoLog? = nil) async throws -> [Attempt] {
-    let tickets = commits.map { (log ?? self.log).enqueue($0) }
+    try await attempts(commits, commits.map { (log ?? self.log).enqueue($0) })
+  }
+
+  /// The answers to what is queued, which must come in a bounded time.
+  func attempts(
+    _ commits: [ProposedCommit], _ tickets: [AppendTicket]
+  ) async throws -> [Attempt] {
     var attempts: [Attempt] = []
     for (commit, ticket) in zip(commits, tickets) {
       attempts.append(
         Attempt(commit: commit, outcome: try await ticket.outcome(within: Self.patience)))
     }
     return attempts
+  }
+
+  /// Queues an append whose insert meets a fault of the network, once; answers when it has.
+  func enqueue(
+    _ commit: ProposedCommit, meeting action: ReplyCuttingProxy.Fault.Action,
+    _ stage: ReplyCuttingProxy.Fault.Stage
+  ) async throws -> AppendTicket {
+    let struck = proxy.struck
+    proxy.inject(ReplyCuttingProxy.Fault(action, stage, of: "insert", times: 1))
+    let ticket = log.enqueue(commit)
+    try await waitForFaults(struck + 1)
+    return ticket
+  }
+
+  /// Waits until faults of the network have met so many messages.
+  func waitForFaults(_ count: Int) async throws {
+    while proxy.struck < count { try await Task.sleep(for: .milliseconds(2)) }
   }
 
   /// Appends the same anew, each time as another command, until one got through: it may take the

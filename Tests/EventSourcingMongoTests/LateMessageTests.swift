@@ -32,21 +32,18 @@ struct LateMessageTests {
   func repetitionOfUnknown(_ options: String) async throws {
     try await FaultRig.with(options: options) { rig in
       let before = try await rig.attempt(.test("a"))
-      let struck = rig.proxy.struck
-      rig.proxy.inject(ReplyCuttingProxy.Fault(.hold, .reply, of: "insert"))
       let commit = ProposedCommit.test("a")
-      let ticket = rig.log.enqueue(commit)
-      while rig.proxy.struck == struck { try await Task.sleep(for: .milliseconds(2)) }
+      let ticket = try await rig.enqueue(commit, meeting: .hold, .reply)
       rig.proxy.inject(ReplyCuttingProxy.Fault(.hold, .reply))
       // Neither is sent, but one of them may be done.
       let waiting = try await rig.attempt(all: [commit, .test("b")])
       #expect(waiting[0].isUnknown)
       #expect(waiting[1].isNotDone)
-      let first = Attempt(commit: commit, outcome: try await ticket.outcome(within: .seconds(30)))
-      #expect(first.isUnknown)
+      let first = try await rig.attempts([commit], [ticket])
+      #expect(first[0].isUnknown)
       rig.proxy.heal()
       let later = try await rig.attemptsUntilAppended(.test("a"))
-      try await rig.audit([before, first, waiting[1]] + later)
+      try await rig.audit([before, waiting[1]] + first + later)
     }
   }
 
@@ -54,11 +51,8 @@ struct LateMessageTests {
   func builtOnLostReply() async throws {
     try await FaultRig.with(options: FaultRig.brisk + "&retryWrites=false") { rig in
       let before = try await rig.attempt(.test("a"))
-      let struck = rig.proxy.struck
-      rig.proxy.inject(ReplyCuttingProxy.Fault(.hold, .reply, of: "insert", times: 1))
       var commits = [ProposedCommit.test("a")]
-      var tickets = [rig.log.enqueue(commits[0])]
-      while rig.proxy.struck == struck { try await Task.sleep(for: .milliseconds(2)) }
+      var tickets = [try await rig.enqueue(commits[0], meeting: .hold, .reply)]
       for _ in 0..<30 {
         var commit = ProposedCommit.test("a")
         commit.builtOn = [tickets[tickets.count - 1]]
@@ -67,11 +61,7 @@ struct LateMessageTests {
       }
       rig.proxy.refuse()
       try rig.proxy.admit()
-      var attempts: [Attempt] = []
-      for (commit, ticket) in zip(commits, tickets) {
-        let outcome = try await ticket.outcome(within: .seconds(30))
-        attempts.append(Attempt(commit: commit, outcome: outcome))
-      }
+      let attempts = try await rig.attempts(commits, tickets)
       #expect(attempts[0].position == Position(2))
       #expect(attempts[1...].allSatisfy { $0.isConflict })
       // A repetition of what failed with its base fails again: only the first is audited.
@@ -84,11 +74,8 @@ struct LateMessageTests {
   func unseenBehindLaterOnes() async throws {
     try await FaultRig.with(options: FaultRig.brisk + "&retryWrites=false") { rig in
       let before = try await rig.attempt(.test("a"))
-      let struck = rig.proxy.struck
-      rig.proxy.inject(ReplyCuttingProxy.Fault(.hold, .reply, of: "insert", times: 1))
       var commits = [ProposedCommit.test("a", expecting: .exactly(Version(1)))]
-      var tickets = [rig.log.enqueue(commits[0])]
-      while rig.proxy.struck == struck { try await Task.sleep(for: .milliseconds(2)) }
+      var tickets = [try await rig.enqueue(commits[0], meeting: .hold, .reply)]
       // Of these the first gets in, and the second is a command that was done before.
       commits += [.test("b", expecting: .noStream), before.commit]
       commits += (0..<30).map { .test("c\($0)", expecting: .noStream) }
@@ -96,14 +83,10 @@ struct LateMessageTests {
       rig.proxy.inject(ReplyCuttingProxy.Fault(.hold, .request, of: "insert", times: 1))
       rig.proxy.refuse()
       try rig.proxy.admit()
-      while rig.proxy.struck == struck + 1 { try await Task.sleep(for: .milliseconds(2)) }
+      try await rig.waitForFaults(2)
       rig.proxy.heal()
       rig.proxy.inject(ReplyCuttingProxy.Fault(.cut, .request, of: "find"))
-      var attempts: [Attempt] = []
-      for (commit, ticket) in zip(commits, tickets) {
-        let outcome = try await ticket.outcome(within: .seconds(30))
-        attempts.append(Attempt(commit: commit, outcome: outcome))
-      }
+      let attempts = try await rig.attempts(commits, tickets)
       #expect(attempts[0].isUnknown)
       #expect(attempts[1].appended != nil)
       #expect(attempts[2].isUnknown)
@@ -143,7 +126,7 @@ struct LateMessageTests {
       // Looking fails at last, and is tried again.
       rig.proxy.refuse()
       try rig.proxy.admit()
-      while rig.proxy.struck < 3 { try await Task.sleep(for: .milliseconds(2)) }
+      try await rig.waitForFaults(3)
       rig.proxy.heal()
       attempts += try await rig.attemptsUntilAppended(.test("a"))
       try await rig.audit([before] + attempts)

@@ -56,17 +56,13 @@ struct ServerFaultTests {
   func doneBeforeTheError(_ code: Int32, _ retry: String) async throws {
     try await FaultRig.withBreakableServer(options: FaultRig.impatient + retry) { rig, server in
       let before = try await rig.attempt(.test("a"))
-      let struck = rig.proxy.struck
-      rig.proxy.inject(ReplyCuttingProxy.Fault(.hold, .reply, of: "insert", times: 1))
       let commit = ProposedCommit.test("a")
-      let ticket = rig.log.enqueue(commit)
-      while rig.proxy.struck == struck { try await Task.sleep(for: .milliseconds(2)) }
+      let ticket = try await rig.enqueue(commit, meeting: .hold, .reply)
       // The first try is done; its reply never comes, and the second meets the error.
       try await server.inject(.error(code), of: rig.appName, times: 1)
-      let outcome = try await ticket.outcome(within: .seconds(30))
-      let attempt = Attempt(commit: commit, outcome: outcome)
-      #expect(attempt.position == Position(2))
-      try await rig.audit([before, attempt])
+      let attempts = try await rig.attempts([commit], [ticket])
+      #expect(attempts[0].position == Position(2))
+      try await rig.audit([before] + attempts)
     }
   }
 
@@ -116,10 +112,7 @@ struct ServerFaultTests {
   func foundAndInTheDark() async throws {
     try await FaultRig.withBreakableServer { rig, server in
       let before = try await rig.attempt(.test("a", expecting: .noStream))
-      let struck = rig.proxy.struck
-      rig.proxy.inject(ReplyCuttingProxy.Fault(.hold, .reply, of: "insert", times: 1))
-      let first = rig.log.enqueue(.test("b", expecting: .noStream))
-      while rig.proxy.struck == struck { try await Task.sleep(for: .milliseconds(2)) }
+      let first = try await rig.enqueue(.test("b", expecting: .noStream), meeting: .hold, .reply)
       // That the first was done is found, the stream of the second is not looked up any more.
       try await server.inject(.error(13), on: ["find"], of: rig.appName, which: .allAfter(1))
       let found = rig.log.enqueue(before.commit)
@@ -179,12 +172,7 @@ struct ServerFaultTests {
       case .steppedDown: try await server.stepDown()
       }
       try await server.heal()
-      var attempts = [before]
-      for (commit, ticket) in zip(commits, tickets) {
-        let outcome = try await ticket.outcome(within: .seconds(30))
-        attempts.append(Attempt(commit: commit, outcome: outcome))
-      }
-      try await rig.audit(attempts)
+      try await rig.audit([before] + rig.attempts(commits, tickets))
     }
   }
 }

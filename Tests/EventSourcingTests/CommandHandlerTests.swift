@@ -1,4 +1,5 @@
 import EventSourcing
+import EventSourcingTesting
 import Foundation
 import Synchronization
 import Testing
@@ -69,13 +70,13 @@ private func appendBehind(_ log: InMemoryLog, _ amount: Int64, to id: String) as
 }
 
 /// A log that can keep a question for a stream's version waiting.
-private final class SlowLog: EventLog {
+private final class SlowLog: ForwardingLog {
   private enum Holding { case no, next, now }
 
-  private let log: InMemoryLog
+  let base: InMemoryLog
   private let holding = Mutex(Holding.no)
 
-  init(log: InMemoryLog) { self.log = log }
+  init(base: InMemoryLog) { self.base = base }
 
   var isHolding: Bool { holding.withLock { $0 == .now } }
   func holdNextVersion() { holding.withLock { $0 = .next } }
@@ -87,28 +88,7 @@ private final class SlowLog: EventLog {
       return holding == .next
     }
     while isHeld, isHolding { try await Task.sleep(for: .milliseconds(1)) }
-    return try await log.version(of: stream)
-  }
-
-  func enqueue(_ commit: ProposedCommit) -> AppendTicket { log.enqueue(commit) }
-  func read(after position: Position, limit: Int) async throws -> [RecordedCommit] {
-    try await log.read(after: position, limit: limit)
-  }
-  func readStream(
-    _ stream: StreamName, from version: Version, limit: Int
-  ) async throws -> [Recorded] {
-    try await log.readStream(stream, from: version, limit: limit)
-  }
-  func head() async throws -> Position { try await log.head() }
-  func commit(of command: CommandID) async throws -> RecordedCommit? {
-    try await log.commit(of: command)
-  }
-  func events(matching query: EventQuery) async throws -> [Recorded] {
-    try await log.events(matching: query)
-  }
-  func statistics() async throws -> LogStatistics { try await log.statistics() }
-  func waitForEvents(after position: Position, timeout: Duration) async {
-    await log.waitForEvents(after: position, timeout: timeout)
+    return try await base.version(of: stream)
   }
 }
 
@@ -313,7 +293,7 @@ struct CommandHandlerTests {
 
   @Test("a refusal on a stale state is not confirmed by another command that looked again")
   func staleRefusalBesideOthers() async throws {
-    let slow = SlowLog(log: log)
+    let slow = SlowLog(base: log)
     let handler = CommandHandler<Counter>(log: slow)
     try await handler.handle(.add(1000), on: "a", context: context())
     try await appendBehind(log, -5, to: "a")

@@ -1,40 +1,19 @@
 import Commerce
 import EventSourcing
+import EventSourcingTesting
 import Sagas
 import Testing
 
 @Suite("The dispatcher of a saga's commands")
 struct DispatcherTests {
   /// A log that takes nothing.
-  private struct ClosedLog: EventLog {
+  private struct ClosedLog: ForwardingLog {
     var base: InMemoryLog
 
     func enqueue(_ commit: ProposedCommit) -> AppendTicket {
       let ticket = AppendTicket()
       ticket.settle(.failure(AppendFailure.notDone("closed")))
       return ticket
-    }
-    func read(after position: Position, limit: Int) async throws -> [RecordedCommit] {
-      try await base.read(after: position, limit: limit)
-    }
-    func readStream(
-      _ stream: StreamName, from version: Version, limit: Int
-    ) async throws -> [Recorded] {
-      try await base.readStream(stream, from: version, limit: limit)
-    }
-    func version(of stream: StreamName) async throws -> Version {
-      try await base.version(of: stream)
-    }
-    func head() async throws -> Position { try await base.head() }
-    func commit(of command: CommandID) async throws -> RecordedCommit? {
-      try await base.commit(of: command)
-    }
-    func events(matching query: EventQuery) async throws -> [Recorded] {
-      try await base.events(matching: query)
-    }
-    func statistics() async throws -> LogStatistics { try await base.statistics() }
-    func waitForEvents(after position: Position, timeout: Duration) async {
-      await base.waitForEvents(after: position, timeout: timeout)
     }
   }
 

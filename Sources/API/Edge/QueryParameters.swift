@@ -66,9 +66,8 @@ struct QueryParameters {
   }
 }
 
-/// The greatest position or version that a caller may name: 2⁵³−1, what every JSON reader holds.
-/// No log comes near it, and arithmetic on it is safe.
-let positionMax: Int64 = 9_007_199_254_740_991
+/// The greatest position or version that a caller may name.
+let positionMax = Position.max.rawValue
 
 let illegalIdentifier = "must be 1 to 64 letters, digits, _ or -"
 

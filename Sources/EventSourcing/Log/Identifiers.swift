@@ -6,6 +6,8 @@ public struct Position: Sendable, Hashable, Comparable, CustomStringConvertible 
   public var rawValue: Int64
   public init(_ rawValue: Int64) { self.rawValue = rawValue }
   public static let start = Position(0)
+  /// 2⁵³−1, what every JSON reader holds. No log comes near it, and arithmetic on it is safe.
+  public static let max = Position(9_007_199_254_740_991)
   public static func < (left: Position, right: Position) -> Bool { left.rawValue < right.rawValue }
   public static func + (left: Position, right: Int) -> Position {
     Position(left.rawValue + Int64(right))

@@ -114,8 +114,8 @@ struct ExactBSON {
         else { return nil }
         self = .binary(content, subtype: subtype)
       case "$decimal":
-        guard let text, text.first != " ",
-          let decimal = (try? JSONReader.value(from: text))?.decimalValue
+        guard let text, let decimal = (try? JSONReader.value(from: text))?.decimalValue,
+          text == "\(decimal)" || decimal.unscaled == 0 && text == "-\(decimal)"
         else { return nil }
         self = .decimal(isNegative: text.hasPrefix("-"), decimal)
       default: return nil

@@ -98,12 +98,12 @@ enum ExactJSON {
   }
 
   private static func decimal(_ value: UnsafeRawBufferPointer) throws -> Value {
-    guard let (isNegative, unscaled, scale) = StoredValue.decimal(value) else {
+    guard let stored = StoredValue.decimal(value) else {
       throw UnreadableDocument(reason: "it holds a decimal that is not used here")
     }
-    let decimal = FixedDecimal(unscaled: unscaled, scale: scale)
-    let isNegativeZero = isNegative && unscaled == 0
-    guard scale > 0, !isNegativeZero else {
+    let decimal = FixedDecimal(unscaled: stored.unscaled, scale: stored.scale)
+    let isNegativeZero = stored.isNegative && stored.unscaled == 0
+    guard stored.scale > 0, !isNegativeZero else {
       return ["$decimal": .string(isNegativeZero ? "-\(decimal)" : "\(decimal)")]
     }
     return .decimal(decimal)

@@ -285,7 +285,7 @@ extension BSONDocument {
       if let commit = try? StoredCommit(view, traces: &ignored) {
         return Position(commit.next.rawValue - 1)
       }
-      return Position(min(max(1, view["_id"]?.integer ?? 1), StoredCommit.positionMax))
+      return Position(min(max(1, view["_id"]?.integer ?? 1), Position.max.rawValue))
     }
   }
 }

@@ -12,9 +12,6 @@ struct StoredCommit {
   private(set) var eventCount = 0
   private(set) var hash: UnsafeRawBufferPointer
 
-  /// What JSON readers take as a whole number, and more than a log can reach.
-  static let positionMax: Int64 = 9_007_199_254_740_991
-
   /// Reads a commit and appends what its command id and its events leave in the global checks.
   ///
   /// Fields that are not known are let pass: the hash covers them.
@@ -24,7 +21,7 @@ struct StoredCommit {
     hash = UnsafeRawBufferPointer(rebasing: bytes[0..<0])
     var scanner = try BSONScanner(bytes)
     guard let first = try scanner.next(), first.isNamed("_id"), first.type == 0x12,
-      let id = first.integer, (1...Self.positionMax).contains(id)
+      let id = first.integer, (1...Position.max.rawValue).contains(id)
     else { throw UnreadableDocument(reason: "its _id is no position") }
     position = Position(id)
     var seen = Seen()

@@ -22,19 +22,11 @@ enum StoredValue {
     }
   }
 
-  /// A Decimal128 with 0 to 18 digits after the point, and 64 bits with its sign; nil for others.
-  /// There is a negative zero.
-  static func decimal(
-    _ value: UnsafeRawBufferPointer
-  ) -> (isNegative: Bool, unscaled: Int64, scale: Int)? {
-    let low = UInt64(littleEndian: value.loadUnaligned(as: UInt64.self))
-    let high = UInt64(littleEndian: value.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
-    let scale = 6176 - Int(high >> 49 & 0x3FFF)
-    let isNegative = high >> 63 == 1
-    let lowMax = isNegative ? Int64.min.magnitude : Int64.max.magnitude
-    guard high & 0x1_FFFF_FFFF_FFFF == 0, (0...18).contains(scale), low <= lowMax
-    else { return nil }
-    return (isNegative, Int64(truncatingIfNeeded: isNegative ? 0 &- low : low), scale)
+  /// Nil for a decimal that is not used here.
+  static func decimal(_ value: UnsafeRawBufferPointer) -> BSONDecimal? {
+    BSONDecimal(
+      low: UInt64(littleEndian: value.loadUnaligned(as: UInt64.self)),
+      high: UInt64(littleEndian: value.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
   }
 
   static func name(of element: BSONScanner.Element) -> String {
