@@ -64,7 +64,8 @@ public struct MagasinAPI {
       EventStoreShortRoutes(log: services.log).register(on: router)
     }
     if let projections = services.projections {
-      ProjectionRoutes(administration: projections).register(on: router)
+      ProjectionRoutes(administration: projections, serviceName: services.serviceName)
+        .register(on: router)
     }
     registerRoles(of: services, on: router)
     table.fill(from: router)
