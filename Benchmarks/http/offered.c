@@ -11,38 +11,24 @@
  * When the time is over, answers still due are waited for, so that the counts are of all that was
  * sent; `rate` is of the requests accepted within the time. An answer is accepted (2xx), rejected
  * (4xx), refused (503 with Retry-After) or wrong (anything else). A latency counts from sending. */
-#define _GNU_SOURCE /* strcasestr */
 #include "../program.h"
+#include "connection.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/tcp.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { REQUEST_MAX = 2048, BODY_MAX = 1024, ANSWER_MAX = 8192, EVENTS_MAX = 512 };
+enum { REQUEST_MAX = 2048, BODY_MAX = 1024, EVENTS_MAX = 512 };
 static const double answer_seconds_max = 10; /* later than this it is as good as none */
-
-typedef struct {
-  int socket; /* -1 when it was cut */
-  bool is_busy;
-  double sent_at;
-  size_t filled;
-  char answer[ANSWER_MAX + 1];
-} connection_t;
 
 static const char *path, *template;
 static long first_product = 1, last_product = 1, next_product = 1;
-static connection_t *connections;
-static connection_t **idle; /* a ring, so that all connections take part */
-static size_t connection_count, idle_first, idle_count, busy_count;
+static idle_t idle;
+static size_t busy_count;
 static double started, ended;
 
 static latencies_t accepted_latencies, refused_latencies;
@@ -83,14 +69,6 @@ static size_t write_body(char body[static BODY_MAX]) {
   return length;
 }
 
-static void lose(connection_t *connection) {
-  close(connection->socket);
-  connection->socket = -1;
-  cut++;
-  if (connection->is_busy) busy_count--;
-  connection->is_busy = false;
-}
-
 static void send_request(connection_t *connection) {
   char body[BODY_MAX], request[REQUEST_MAX];
   size_t body_length = write_body(body);
@@ -98,29 +76,9 @@ static void send_request(connection_t *connection) {
                         "POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: offered\r\n"
                         "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
                         path, body_length, body);
-  connection->sent_at = seconds_now();
-  connection->filled = 0;
-  connection->is_busy = true;
-  busy_count++;
   sent++;
-  /* One small request at a time: the socket's buffer takes it whole, or the connection is gone. */
-  if (send(connection->socket, request, (size_t)length, MSG_NOSIGNAL) != length) lose(connection);
-}
-
-/* An idle connection that still stands; NULL when there is none. */
-static connection_t *take_idle(void) {
-  while (idle_count) {
-    connection_t *connection = idle[idle_first];
-    idle_first = (idle_first + 1) % connection_count;
-    idle_count--;
-    if (connection->socket >= 0) return connection;
-  }
-  return NULL;
-}
-
-static void become_idle(connection_t *connection) {
-  connection->is_busy = false;
-  idle[(idle_first + idle_count++) % connection_count] = connection;
+  if (connection_send(connection, request, (size_t)length)) busy_count++;
+  else cut++;
 }
 
 /* Sends what has arrived until now: at `rate` a second, or (0) as much as there are connections. */
@@ -128,12 +86,12 @@ static void offer(double now, double rate) {
   if (rate > 0) {
     long long due = (long long)((now - started) * rate);
     for (; offered < due; offered++) {
-      connection_t *connection = take_idle();
+      connection_t *connection = idle_take(&idle);
       if (connection) send_request(connection);
       else unsent++;
     }
   } else {
-    for (connection_t *connection; (connection = take_idle());) send_request(connection);
+    for (connection_t *connection; (connection = idle_take(&idle));) send_request(connection);
   }
 }
 
@@ -154,64 +112,19 @@ static void count_answer(const connection_t *connection, int status, bool has_re
   }
 }
 
-/* Takes the answer if all of it is there. */
-static void read_answer(connection_t *connection) {
-  char *answer = connection->answer;
-  answer[connection->filled] = '\0';
-  char *body = strstr(answer, "\r\n\r\n");
-  if (!body) return;
-  body += 4;
-  char *length = strcasestr(answer, "\r\ncontent-length:");
-  if (!length || length >= body) fail("an answer without a length: %s", answer);
-  size_t whole = (size_t)(body - answer) + strtoul(length + 17, NULL, 10);
-  if (whole > ANSWER_MAX) fail("an answer of %zu bytes", whole);
-  if (connection->filled < whole) return;
-
-  int status = 0;
-  if (sscanf(answer, "HTTP/1.1 %d", &status) != 1) fail("no HTTP/1.1: %s", answer);
-  char *retry_after = strcasestr(answer, "\r\nretry-after:");
-  char *closing = strcasestr(answer, "\r\nconnection: close");
-  count_answer(connection, status, retry_after && retry_after < body);
-  busy_count--;
-  become_idle(connection);
-  if (closing && closing < body) lose(connection);
-}
-
 static void receive(connection_t *connection) {
-  if (connection->socket < 0) return;
-  ssize_t count = recv(connection->socket, connection->answer + connection->filled,
-                       ANSWER_MAX - connection->filled, MSG_DONTWAIT);
-  if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (count <= 0 || !connection->is_busy) {
-    lose(connection);
-    return;
+  bool was_busy = connection->is_busy;
+  int status = connection_receive(connection);
+  if (status == ANSWER_DUE) return;
+  if (was_busy) busy_count--;
+  if (status != ANSWER_CUT) {
+    size_t length;
+    count_answer(connection, status, connection_header(connection, "retry-after", &length));
+    idle_add(&idle, connection);
+    if (!connection_is_closing(connection)) return;
   }
-  connection->filled += (size_t)count;
-  read_answer(connection);
-}
-
-static void open_connections(int port, int poll) {
-  connections = calloc(connection_count, sizeof *connections);
-  idle = calloc(connection_count, sizeof *idle);
-  if (!connections || !idle) fail("no memory for %zu connections", connection_count);
-  struct sockaddr_in address = {.sin_family = AF_INET,
-                                .sin_port = htons((uint16_t)port),
-                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  for (size_t i = 0; i < connection_count; i++) {
-    connection_t *connection = &connections[i];
-    int one = 1;
-    connection->socket = socket(AF_INET, SOCK_STREAM, 0);
-    if (connection->socket < 0) fail("socket: %s", strerror(errno));
-    if (connect(connection->socket, (struct sockaddr *)&address, sizeof address)) {
-      fail("connection %zu: %s", i + 1, strerror(errno));
-    }
-    setsockopt(connection->socket, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
-    if (epoll_ctl(poll, EPOLL_CTL_ADD, connection->socket, &event)) {
-      fail("epoll_ctl: %s", strerror(errno));
-    }
-    become_idle(connection);
-  }
+  connection_close(connection);
+  cut++;
 }
 
 int main(int count, char **arguments) {
@@ -220,7 +133,7 @@ int main(int count, char **arguments) {
   }
   path = arguments[2];
   template = arguments[3];
-  connection_count = (size_t)positive(arguments[4], "CONNECTIONS");
+  size_t connection_count = (size_t)positive(arguments[4], "CONNECTIONS");
   double rate = strcmp(arguments[5], "max") == 0 ? 0 : positive(arguments[5], "RATE");
   double seconds = positive(arguments[6], "SECONDS");
   if (count == 9) {
@@ -228,7 +141,9 @@ int main(int count, char **arguments) {
     last_product = (long)positive(arguments[8], "LAST");
   }
   int poll = epoll_create1(0);
-  open_connections((int)positive(arguments[1], "PORT"), poll);
+  connection_t *connections =
+      connections_open((int)positive(arguments[1], "PORT"), connection_count, poll);
+  idle_start(&idle, connections, connection_count);
 
   started = seconds_now();
   ended = started + seconds;

@@ -30,7 +30,7 @@ struct Server {
   /// work: who would wait longer is better told at once.
   private static let outstandingAppendsMax = 1_000
   private static let outstandingPaymentsMax = 20_000
-  private static let connections = HTTP1Channel.Configuration(
+  static let connections = HTTP1Channel.Configuration(
     idleTimeout: .seconds(60),
     httpDecoderConfiguration: .init(
       maxHeaderFieldSize: 8 * 1024, maxHeaderListSize: 16 * 1024, maxHeaderFieldCount: 100))
