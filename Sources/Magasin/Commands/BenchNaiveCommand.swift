@@ -51,7 +51,8 @@ extension BenchCommand {
         let commits = try await log.read(after: position, limit: 1000)
         guard let last = commits.last else { break }
         for event in commits.flatMap(\.events) {
-          let ids = try projection.rows(touchedBy: event)
+          let ids =
+            projection.consumes.takes(event) ? try projection.rows(touchedBy: event) : []
           if started == nil, !ids.isEmpty { started = .now }
           guard let start = started else { continue }
           for id in ids { try await fold(event, projection, id, collection, store) }
