@@ -37,6 +37,18 @@ struct PersistentMap<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     }
   }
 
+  /// Every entry, in no order that means anything.
+  func forEach(_ body: (Key, Value) -> Void) { Self.visit(root, body) }
+
+  private static func visit(_ node: Node, _ body: (Key, Value) -> Void) {
+    switch node {
+    case .empty: break
+    case .leaf(_, let key, let value): body(key, value)
+    case .collision(_, let entries): for entry in entries { body(entry.key, entry.value) }
+    case .branch(let children): for child in children { visit(child, body) }
+    }
+  }
+
   private static func index(_ hash: Int, _ depth: Int) -> Int {
     Int(UInt(bitPattern: hash) >> UInt(depth * bits) & 0xF)
   }
@@ -120,5 +132,14 @@ struct PersistentMap<Key: Hashable & Sendable, Value: Sendable>: Sendable {
       }
     }
     return only
+  }
+}
+
+extension PersistentMap: Equatable where Value: Equatable {
+  static func == (left: PersistentMap, right: PersistentMap) -> Bool {
+    guard left.count == right.count else { return false }
+    var isEqual = true
+    left.forEach { key, value in isEqual = isEqual && right[key] == value }
+    return isEqual
   }
 }
