@@ -21,7 +21,8 @@ struct AggregateReplay {
   }
 
   private static func run(
-    _ stream: StreamName, with empty: some StateFold, _ snapshots: Snapshots, upTo bound: ReplayBound
+    _ stream: StreamName, with empty: some StateFold, _ snapshots: Snapshots,
+    upTo bound: ReplayBound
   ) async throws -> AggregateReplay? {
     guard let folded = try await snapshots.fold(stream, with: empty, upTo: bound) else {
       return nil

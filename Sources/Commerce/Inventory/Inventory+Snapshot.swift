@@ -6,10 +6,7 @@ extension Inventory: SnapshottingDecider {
   /// What orders hold is written tersely, `[order_id, location, quantity, location, quantity …]`:
   /// there may be many thousands. In the order of their ids, so that equal states look the same.
   public static func snapshot(of state: Stock) -> Fields {
-    var held: [(order: OrderID, allocations: [Allocation])] = []
-    held.reserveCapacity(state.reservationCount)
-    state.reservations.forEach { held.append(($0, $1)) }
-    held.sort { $0.order < $1.order }
+    let held = state.reservations.entries.sorted { $0.key < $1.key }
     return FieldsWriter.fields(capacity: 9) {
       if let product = state.productID { $0.add("product_id", product.value) }
       $0.add("product_name", state.productName)
@@ -19,7 +16,7 @@ extension Inventory: SnapshottingDecider {
       $0.add("sold", state.sold)
       $0.add("received", state.received)
       $0.add("adjusted", state.adjusted)
-      $0.add("reservations", .array(held.map { reservation($0.order, $0.allocations) }))
+      $0.add("reservations", .array(held.map { reservation($0.key, $0.value) }))
     }
   }
 

@@ -37,15 +37,20 @@ struct PersistentMap<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     }
   }
 
-  /// Every entry, in no order that means anything.
-  func forEach(_ body: (Key, Value) -> Void) { Self.visit(root, body) }
+  /// In no order that means anything.
+  var entries: [(key: Key, value: Value)] {
+    var entries: [(key: Key, value: Value)] = []
+    entries.reserveCapacity(count)
+    Self.collect(from: root, into: &entries)
+    return entries
+  }
 
-  private static func visit(_ node: Node, _ body: (Key, Value) -> Void) {
+  private static func collect(from node: Node, into entries: inout [(key: Key, value: Value)]) {
     switch node {
     case .empty: break
-    case .leaf(_, let key, let value): body(key, value)
-    case .collision(_, let entries): for entry in entries { body(entry.key, entry.value) }
-    case .branch(let children): for child in children { visit(child, body) }
+    case .leaf(_, let key, let value): entries.append((key, value))
+    case .collision(_, let colliding): entries += colliding
+    case .branch(let children): for child in children { collect(from: child, into: &entries) }
     }
   }
 
@@ -137,9 +142,6 @@ struct PersistentMap<Key: Hashable & Sendable, Value: Sendable>: Sendable {
 
 extension PersistentMap: Equatable where Value: Equatable {
   static func == (left: PersistentMap, right: PersistentMap) -> Bool {
-    guard left.count == right.count else { return false }
-    var isEqual = true
-    left.forEach { key, value in isEqual = isEqual && right[key] == value }
-    return isEqual
+    left.count == right.count && left.entries.allSatisfy { right[$0.key] == $0.value }
   }
 }

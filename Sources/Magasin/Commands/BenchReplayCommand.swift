@@ -34,7 +34,7 @@ struct BenchReplayCommand: AsyncParsableCommand {
     let log = try await database.openLog(Logger(label: "bench"))
     let snapshots = MongoSnapshots(try MongoDatabase(try database.uri()))
     let product = ProductID(Int64(events))
-    try await fill(product, of: log)
+    try await fill(product, of: log, snapshots)
     let stream = Inventory.stream(product.text)
     let full = try await median(of: max(1, runs / 10)) {
       _ = try await EventStoreJSON.replay(stream, of: log)
@@ -49,9 +49,11 @@ struct BenchReplayCommand: AsyncParsableCommand {
   }
 
   /// Orders that reserve and release, each in a commit of its own, as they come from a shop.
-  private func fill(_ product: ProductID, of log: MongoLog) async throws {
+  private func fill(
+    _ product: ProductID, of log: MongoLog, _ snapshots: MongoSnapshots
+  ) async throws {
     guard try await log.version(of: Inventory.stream(product.text)) == .none else { return }
-    let handler = CommandHandler<Inventory>(log: log)
+    let handler = CommandHandler<Inventory>(log: log, snapshots: snapshots)
     try await handler.handle(
       .restock(product: product, quantity: 1_000_000), on: product.text, context: Self.context())
     let rest = events - 1

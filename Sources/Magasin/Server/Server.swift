@@ -101,7 +101,8 @@ struct Server {
       log: log, board: board, subscriptions: subscriptions, monitor: monitor)
     let router = MagasinAPI.router(
       MagasinAPI.Services(
-        log: log, snapshots: snapshots, servesEventStore: !roles.isDisjoint(with: [.commands, .queries]),
+        log: log, snapshots: snapshots,
+        servesEventStore: !roles.isDisjoint(with: [.commands, .queries]),
         shop: roles.contains(.commands) ? shop : nil,
         reader: roles.contains(.queries) ? ReadModelReader(store: queryStore, board: board) : nil,
         projections: roles.contains(.projections) ? rebuilds : nil,
