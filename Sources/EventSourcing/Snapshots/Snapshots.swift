@@ -59,15 +59,10 @@ public struct Snapshots: Sendable {
     _ stream: StreamName, with empty: Fold, upTo bound: ReplayBound = ReplayBound()
   ) async throws -> FoldedStream<Fold>? {
     let kept = await snapshot(of: stream, schema: empty.snapshotSchema)
-    let isInside = kept.map { bound.includes($0.header) } ?? true
-    var folded: FoldedStream<Fold>?
-    if let kept, isInside {
-      folded = try await fold(from: kept, with: empty, upTo: bound)
-      if folded == nil { await discard(kept.header) }
-    }
-    if folded == nil { folded = try await fold(fromStartOf: stream, with: empty, upTo: bound) }
-    // A later one than could be used need not give way.
-    if let folded, isInside, folded.eventsRead >= Self.interval { keepLater(folded) }
+    let folded = try await fold(stream, from: kept, with: empty, upTo: bound)
+    // A later snapshot than could be used need not give way.
+    let isBehind = kept.map { bound.includes($0.header) } ?? true
+    if let folded, isBehind, folded.eventsRead >= Self.interval { keepLater(folded) }
     return folded
   }
 
@@ -78,24 +73,33 @@ public struct Snapshots: Sendable {
   public func take(
     of stream: StreamName, with empty: some SnapshottingFold, upTo version: Version? = nil
   ) async throws -> Snapshot.Header? {
-    guard let store else { return nil }
-    let folded = try await fold(stream, with: empty, upTo: ReplayBound(version: version))
-    guard let snapshot = folded?.snapshot(takenAt: .now) else { return nil }
-    if try await store.save(snapshot) { return snapshot.header }
-    return try await store.snapshot(of: stream)?.header ?? snapshot.header
+    let kept = await snapshot(of: stream, schema: empty.snapshotSchema)
+    return try await take(of: stream, from: kept, with: empty, upTo: version)
   }
 
-  /// The same in the background's own time: failing is as good as not having tried.
+  /// The same in the background's own time, and only when it is due: failing is as good as not
+  /// having tried.
   func takeIfDue(
     of stream: StreamName, with empty: some SnapshottingFold, at version: Version
   ) async {
     let kept = await snapshot(of: stream, schema: empty.snapshotSchema)
     if let kept, kept.header.version + Int(Self.interval) > version { return }
     do {
-      _ = try await take(of: stream, with: empty, upTo: version)
+      _ = try await take(of: stream, from: kept, with: empty, upTo: version)
     } catch {
       Self.note(error, of: stream)
     }
+  }
+
+  private func take(
+    of stream: StreamName, from kept: Snapshot?, with empty: some SnapshottingFold,
+    upTo version: Version?
+  ) async throws -> Snapshot.Header? {
+    let bound = ReplayBound(version: version)
+    let folded = try await fold(stream, from: kept, with: empty, upTo: bound)
+    guard let store, let snapshot = folded?.snapshot(takenAt: .now) else { return nil }
+    if try await store.save(snapshot) { return snapshot.header }
+    return try await store.snapshot(of: stream)?.header ?? snapshot.header
   }
 
   private func snapshot(of stream: StreamName, schema: Int?) async -> Snapshot? {
@@ -137,6 +141,17 @@ public struct Snapshots: Sendable {
 // MARK: Folding
 
 extension Snapshots {
+  /// From what is kept, if it lies inside `bound` and fits; else from the first event.
+  private func fold<Fold: SnapshottingFold>(
+    _ stream: StreamName, from kept: Snapshot?, with empty: Fold, upTo bound: ReplayBound
+  ) async throws -> FoldedStream<Fold>? {
+    if let kept, bound.includes(kept.header) {
+      if let folded = try await fold(from: kept, with: empty, upTo: bound) { return folded }
+      await discard(kept.header)
+    }
+    return try await fold(fromStartOf: stream, with: empty, upTo: bound)
+  }
+
   private func fold<Fold: SnapshottingFold>(
     fromStartOf stream: StreamName, with empty: Fold, upTo bound: ReplayBound
   ) async throws -> FoldedStream<Fold>? {
