@@ -92,10 +92,10 @@ let package = Package(
       swiftSettings: settings),
     .testTarget(
       name: "CommerceTests", dependencies: ["Commerce", "EventSourcingTesting"],
-      swiftSettings: settings),
+      exclude: ["RecordedEvents"], swiftSettings: settings),
     .testTarget(
       name: "SagasTests", dependencies: ["Sagas", "Commerce", "EventSourcingTesting"],
-      swiftSettings: settings),
+      exclude: ["RecordedEvents"], swiftSettings: settings),
     .testTarget(
       name: "ProjectionsTests", dependencies: ["Projections", "Commerce", "EventSourcingTesting"],
       swiftSettings: settings),

@@ -8,6 +8,8 @@ public struct MagasinAPI {
   /// What the routes work with. The routes of a role that is nil do not exist: they answer 404.
   public struct Services: Sendable {
     public var log: any EventLog
+    /// What replays of long streams start from.
+    public var snapshots: any SnapshotStore
     /// Whether `/event-store/…` is served.
     public var servesEventStore: Bool
     /// Commands, and the sagas that they start.
@@ -28,7 +30,8 @@ public struct MagasinAPI {
     public var minimumPositionWaitMax: Duration
 
     public init(
-      log: any EventLog, servesEventStore: Bool = true, shop: Shop? = nil,
+      log: any EventLog, snapshots: any SnapshotStore = InMemorySnapshots(),
+      servesEventStore: Bool = true, shop: Shop? = nil,
       reader: ReadModelReader? = nil, projections: (any ProjectionAdministration)? = nil,
       readiness: @escaping @Sendable () async -> ReadinessReport = { ReadinessReport(checks: []) },
       metricsText: @escaping @Sendable () -> String = { "" }, openAPI: String = "",
@@ -37,6 +40,7 @@ public struct MagasinAPI {
       minimumPositionWaitMax: Duration = .seconds(2)
     ) {
       self.log = log
+      self.snapshots = snapshots
       self.servesEventStore = servesEventStore
       self.shop = shop
       self.reader = reader
@@ -60,8 +64,10 @@ public struct MagasinAPI {
         problems: ProblemAnswers(routes: table, isUnavailable: services.isUnavailable)))
     OperationalRoutes(services: services).register(on: router)
     if services.servesEventStore {
-      EventStoreRoutes(log: services.log, serviceName: services.serviceName).register(on: router)
-      EventStoreShortRoutes(log: services.log).register(on: router)
+      let reader = EventStoreReader(log: services.log, snapshots: services.snapshots)
+      EventStoreRoutes(reader: reader, serviceName: services.serviceName).register(on: router)
+      EventStoreShortRoutes(reader: reader).register(on: router)
+      SnapshotRoutes(log: services.log, store: services.snapshots).register(on: router)
     }
     if let projections = services.projections {
       ProjectionRoutes(administration: projections, serviceName: services.serviceName)

@@ -37,7 +37,6 @@ public struct Problem: Error, Sendable {
     case overloaded = "overloaded"
     case outcomeUnknown = "outcome-unknown"
     case readModelBehind = "read-model-behind"
-    case notImplemented = "not-implemented"
     case internalError = "internal-error"
   }
 
@@ -112,7 +111,6 @@ extension Problem.Kind {
       .amountMismatch, .currencyMismatch, .idempotencyKeyReused, .reservedCategory:
       .unprocessableContent
     case .notDone, .overloaded, .outcomeUnknown, .readModelBehind: .serviceUnavailable
-    case .notImplemented: .notImplemented
     case .internalError: .internalServerError
     }
   }
@@ -147,7 +145,6 @@ extension Problem.Kind {
     case .overloaded: "Too much at once, send it again in a moment"
     case .outcomeUnknown: "The outcome is not known yet, send the same again"
     case .readModelBehind: "The read model has not come that far yet"
-    case .notImplemented: "Not here yet"
     case .internalError: "Something is wrong on our side"
     }
   }

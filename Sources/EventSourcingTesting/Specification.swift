@@ -41,7 +41,7 @@ public struct Specification<D: Decider>: Sendable {
 
   /// Through the codec and back.
   private static func reread(_ event: D.Event) throws -> D.Event {
-    try D.Event(type: event.type, schema: event.schema, data: event.data)
+    try D.decode(type: event.type, schema: event.schema, data: event.data)
   }
 
   /// What a decider made of a command. The `then…` functions throw ``SpecificationFailure`` when it

@@ -109,6 +109,25 @@ def test_pages_of_the_log_have_no_seam(world):
     assert [event["position"] for event in newest] == [at - 2, at - 3, at - 4], newest
 
 
+def test_a_snapshot_changes_no_answer(world):
+    client = world.shop.client
+    place(client)
+    settle(client)
+    path = "/event-store/api/v1/replay/aggregate/inventory/101"
+    before = client.get(path).expect(200).json
+    asked = {"aggregate_type": "inventory", "aggregate_id": "101"}
+    taken = client.post("/event-store/events/snapshots", asked).expect(201).json
+    assert taken["version"] == before["version"], (taken, before)
+    shown = client.get("/event-store/events/snapshots/inventory/101").expect(200).json
+    assert shown["event_id"] == taken["event_id"] and shown["state"], shown
+    after = client.get(path).expect(200).json
+    assert after["current_state"] == before["current_state"], (before, after)
+    first = client.get(path + "?version=1").expect(200).json
+    assert first["version"] == 1, first
+    asked["aggregate_id"] = "999999"
+    client.post("/event-store/events/snapshots", asked).expect(404)
+
+
 def test_both_families_of_paths_show_the_same_log(world):
     client = world.shop.client
     placed = place(client)

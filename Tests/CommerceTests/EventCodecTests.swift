@@ -69,7 +69,7 @@ import Testing
   func refusesUnknown() {
     #expect(throws: UnknownEvent.self) { try OrderEvent(type: "X", schema: 1, data: [:]) }
     #expect(throws: UnknownEvent.self) {
-      try OrderEvent(type: "OrderConfirmed", schema: 2, data: [:])
+      try OrderEvent(type: "OrderConfirmed", schema: 3, data: [:])
     }
     #expect(throws: UnknownEvent.self) { try StockEvent(type: "X", schema: 1, data: [:]) }
     #expect(throws: UnknownEvent.self) { try PaymentEvent(type: "X", schema: 1, data: [:]) }

@@ -10,8 +10,8 @@ import Testing
       orderID: Samples.orderID, userID: Samples.ada.customerID, reason: "changed my mind"))
   private let confirmed = OrderEvent.confirmed(
     OrderConfirmed(
-      orderID: Samples.orderID, userID: Samples.ada.customerID, total: Samples.cad(398),
-      initiatedAt: Samples.now))
+      orderID: Samples.orderID, userID: Samples.ada.customerID, items: Samples.initiated.items,
+      total: Samples.cad(398), initiatedAt: Samples.now))
 
   private func cancelled(wasConfirmed: Bool = false) -> OrderEvent {
     .cancelled(

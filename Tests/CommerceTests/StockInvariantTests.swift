@@ -23,7 +23,7 @@ struct SeededGenerator: RandomNumberGenerator {
     var stock = Inventory.initial
     let orders = (0..<8).map { OrderID(CommandID(derivedFrom: "order \($0)")) }
     for _ in 0..<500 {
-      let command = randomCommand(orders, &chance)
+      let command = Self.randomCommand(orders, &chance)
       guard let events = try? Inventory.decide(command, stock) else { continue }
       for event in events {
         Inventory.evolve(&stock, event)
@@ -32,7 +32,7 @@ struct SeededGenerator: RandomNumberGenerator {
     }
   }
 
-  private func randomCommand(
+  static func randomCommand(
     _ orders: [OrderID], _ chance: inout SeededGenerator
   ) -> StockCommand {
     let quantity = Int64.random(in: 1...9, using: &chance)

@@ -67,6 +67,23 @@ struct ForeignEventsTests {
     }
   }
 
+  @Test("an event of an earlier schema makes the same rows as today's")
+  func earlierSchema() async throws {
+    var old = ProposedEvent.confirmed()
+    old.schema = 1
+    old.data["items"] = nil
+    let histories = [History(), History()]
+    for (history, confirmation) in zip(histories, [old, .confirmed()]) {
+      try await history.append(.initiated())
+      try await history.append(confirmation)
+    }
+    #expect(
+      try await histories[0].rows(of: OrdersProjection()).mapValues(\.json)
+        == histories[1].rows(of: OrdersProjection()).mapValues(\.json))
+    let totals = try await histories[0].rows(of: StatisticsProjection())["total"]
+    #expect(totals?.json["confirmed_orders"] == 1)
+  }
+
   @Test("poison stops the read model where it stands, and says why")
   func poisonStops() async throws {
     let history = History()

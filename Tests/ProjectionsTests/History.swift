@@ -101,7 +101,7 @@ extension ProposedEvent {
     .order(
       .confirmed(
         OrderConfirmed(
-          orderID: order, userID: CustomerID(user),
+          orderID: order, userID: CustomerID(user), items: [],
           total: Money(minorUnits: total, currency: currency), initiatedAt: initiatedAt)),
       order)
   }

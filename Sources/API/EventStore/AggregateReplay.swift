@@ -1,56 +1,42 @@
 import Commerce
 import EventSourcing
 
-/// Folds a stream up to a version or a moment, through the very `evolve` that decisions use.
+/// Folds a stream up to a version or a moment, through the very `evolve` that decisions use, from a
+/// snapshot on when there is one.
 struct AggregateReplay {
   /// How many events of a long stream an answer lists: the last ones.
   static let eventsShownMax = 1000
-
-  /// Where to stop.
-  struct Bound {
-    var version: Version?
-    var time: Timestamp?
-
-    func includes(_ event: Recorded) -> Bool {
-      if let version, event.version > version { return false }
-      if let time, event.timestamp > time { return false }
-      return true
-    }
-  }
 
   var stream: StreamName
   var state: Fields
   var version: Version
   var position: Position
-  /// The last ones of the stream that were folded.
-  var events: [Recorded]
-  var first: Recorded
   var last: Recorded
 
   /// Nil for a stream without events, or without one inside the bound.
   static func run(
-    _ stream: StreamName, of log: any EventLog, upTo bound: Bound = Bound()
+    _ stream: StreamName, _ snapshots: Snapshots, upTo bound: ReplayBound = ReplayBound()
   ) async throws -> AggregateReplay? {
-    var fold = StateFolds.fold(for: stream.category)
-    var shown: [Recorded] = []
-    var first: Recorded?
-    var next = Version(1)
-    reading: while true {
-      let page = try await log.readStream(stream, from: next, limit: 1000)
-      for event in page {
-        guard bound.includes(event) else { break reading }
-        try fold.apply(event)
-        if first == nil { first = event }
-        shown.append(event)
-      }
-      if shown.count > 2 * eventsShownMax { shown.removeFirst(shown.count - eventsShownMax) }
-      guard page.count == 1000, let last = page.last else { break }
-      next = last.version + 1
+    try await run(stream, with: StateFolds.fold(for: stream.category), snapshots, upTo: bound)
+  }
+
+  private static func run(
+    _ stream: StreamName, with empty: some StateFold, _ snapshots: Snapshots,
+    upTo bound: ReplayBound
+  ) async throws -> AggregateReplay? {
+    guard let folded = try await snapshots.fold(stream, with: empty, upTo: bound) else {
+      return nil
     }
-    guard let first, let last = shown.last else { return nil }
     return AggregateReplay(
-      stream: stream, state: fold.rendered, version: last.version, position: last.position,
-      events: shown.suffix(eventsShownMax), first: first, last: last)
+      stream: stream, state: folded.fold.rendered, version: folded.version,
+      position: folded.last.position, last: folded.last)
+  }
+
+  /// The last events that were folded, also those that only a snapshot knows.
+  func events(of log: any EventLog) async throws -> [Recorded] {
+    let first = max(1, version.rawValue - Int64(Self.eventsShownMax) + 1)
+    let count = Int(version.rawValue - first) + 1
+    return try await log.readStream(stream, from: Version(first), limit: count)
   }
 
   var fields: Fields {
@@ -63,7 +49,7 @@ struct AggregateReplay {
   }
 
   /// The shown events of the stream, and whether older ones are left out.
-  var eventFields: Fields {
+  func fields(showing events: [Recorded]) -> Fields {
     [
       "events": .array(events.map(\.envelope)),
       "events_truncated": .bool(Int64(events.count) < version.rawValue),

@@ -6,6 +6,7 @@ import Hummingbird
 /// What both path families of the event store answer from.
 struct EventStoreReader {
   let log: any EventLog
+  let snapshots: any SnapshotStore
 
   /// The stream of an aggregate. Orders are found with and without the `order_` of their ids.
   static func stream(category: String, id: String) -> StreamName {
@@ -28,9 +29,10 @@ struct EventStoreReader {
   }
 
   func replay(
-    _ stream: StreamName, upTo bound: AggregateReplay.Bound = AggregateReplay.Bound()
+    _ stream: StreamName, upTo bound: ReplayBound = ReplayBound()
   ) async throws -> AggregateReplay {
-    if let replay = try await AggregateReplay.run(stream, of: log, upTo: bound) {
+    let snapshots = Snapshots(log: log, store: snapshots)
+    if let replay = try await AggregateReplay.run(stream, snapshots, upTo: bound) {
       if let version = bound.version, version > replay.version, bound.time == nil {
         throw FieldError("version", .invalid("is beyond the aggregate's version \(replay.version)"))
       }

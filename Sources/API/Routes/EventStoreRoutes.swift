@@ -4,10 +4,10 @@ import Hummingbird
 
 /// `/event-store/api/v1/…`: the log as it is, replays, and appends by hand.
 struct EventStoreRoutes {
-  let log: any EventLog
+  let reader: EventStoreReader
   let serviceName: String
 
-  private var reader: EventStoreReader { EventStoreReader(log: log) }
+  private var log: any EventLog { reader.log }
 
   func register(on router: Router<APIContext>) {
     let base = router.group("/event-store/api/v1")
@@ -78,7 +78,7 @@ struct EventStoreRoutes {
     _ request: Request, _ context: APIContext
   ) async throws -> Response {
     let parameters = QueryParameters(request)
-    let bound = AggregateReplay.Bound(
+    let bound = ReplayBound(
       version: try parameters.integer("version", in: 1...positionMax).map { Version($0) },
       time: try parameters.timestamp("at"))
     let replay = try await reader.replay(try Self.stream(context), upTo: bound)
@@ -90,16 +90,19 @@ struct EventStoreRoutes {
   ) async throws -> Response {
     let id = try context.identifier("order_id")
     let replay = try await reader.replay(EventStoreReader.stream(category: "orders", id: id))
-    let workflow = try await reader.workflow(replay.first.correlationID)
+    let events = try await replay.events(of: log)
+    let first = try await log.readStream(replay.stream, from: Version(1), limit: 1).first
+    let begun = first ?? replay.last
+    let workflow = try await reader.workflow(begun.correlationID)
     return .json(
       [
         "order_id": .string(replay.stream.id), "current_state": .object(replay.state),
-        "order_events": .array(replay.events.map(\.envelope)),
+        "order_events": .array(events.map(\.envelope)),
         "complete_workflow": .array(workflow.map(\.envelope)),
         "lifecycle_summary": [
           "total_events": .integer(Int64(workflow.count)),
           "status": replay.state["status"] ?? .null,
-          "created_at": .string(replay.first.timestamp.iso8601),
+          "created_at": .string(begun.timestamp.iso8601),
           "last_updated": .string((workflow.last ?? replay.last).timestamp.iso8601),
         ],
       ], position: max(replay.position, workflow.last?.position ?? .start))

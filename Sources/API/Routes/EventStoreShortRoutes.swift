@@ -4,9 +4,9 @@ import Hummingbird
 
 /// `/event-store/…`: the second, shorter path family over the same log.
 struct EventStoreShortRoutes {
-  let log: any EventLog
+  let reader: EventStoreReader
 
-  private var reader: EventStoreReader { EventStoreReader(log: log) }
+  private var log: any EventLog { reader.log }
 
   func register(on router: Router<APIContext>) {
     let base = router.group("/event-store")
@@ -14,8 +14,6 @@ struct EventStoreShortRoutes {
     base.get("events/replay", use: replay)
     base.get("events/statistics", use: statistics)
     base.get("events/demo/order-lifecycle", use: orderLifecycle)
-    base.post("events/snapshots", use: snapshots)
-    base.get("events/snapshots/{aggregate_type}/{aggregate_id}", use: snapshots)
   }
 
   /// One filter at a time: by type, by aggregate, or by correlation.
@@ -71,13 +69,14 @@ struct EventStoreShortRoutes {
     guard let id = try parameters.identifier("aggregate_id") else {
       throw FieldError("aggregate_id", .missing)
     }
-    let bound = AggregateReplay.Bound(
+    let bound = ReplayBound(
       version: try parameters.integer("version", in: 1...positionMax).map { Version($0) },
       time: try parameters.timestamp("at"))
     let replay = try await reader.replay(
       EventStoreReader.stream(category: category, id: id), upTo: bound)
+    let events = replay.fields(showing: try await replay.events(of: log))
     return .json(
-      .object(Fields(replay.fields.pairs + replay.eventFields.pairs)), position: replay.position)
+      .object(Fields(replay.fields.pairs + events.pairs)), position: replay.position)
   }
 
   @Sendable private func statistics(
@@ -124,13 +123,5 @@ struct EventStoreShortRoutes {
         "description": .string(
           "Everything that followed from placing \(initiated.stream.id), in order"),
       ], position: workflow.last?.position ?? initiated.position)
-  }
-
-  @Sendable private func snapshots(
-    _ request: Request, _ context: APIContext
-  ) async throws -> Response {
-    throw Problem(
-      .notImplemented,
-      "there are no snapshots yet; a replay folds the whole stream and gives the same state")
   }
 }

@@ -37,6 +37,23 @@ struct PersistentMap<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     }
   }
 
+  /// In no order that means anything.
+  var entries: [(key: Key, value: Value)] {
+    var entries: [(key: Key, value: Value)] = []
+    entries.reserveCapacity(count)
+    Self.collect(from: root, into: &entries)
+    return entries
+  }
+
+  private static func collect(from node: Node, into entries: inout [(key: Key, value: Value)]) {
+    switch node {
+    case .empty: break
+    case .leaf(_, let key, let value): entries.append((key, value))
+    case .collision(_, let colliding): entries += colliding
+    case .branch(let children): for child in children { collect(from: child, into: &entries) }
+    }
+  }
+
   private static func index(_ hash: Int, _ depth: Int) -> Int {
     Int(UInt(bitPattern: hash) >> UInt(depth * bits) & 0xF)
   }
@@ -120,5 +137,11 @@ struct PersistentMap<Key: Hashable & Sendable, Value: Sendable>: Sendable {
       }
     }
     return only
+  }
+}
+
+extension PersistentMap: Equatable where Value: Equatable {
+  static func == (left: PersistentMap, right: PersistentMap) -> Bool {
+    left.count == right.count && left.entries.allSatisfy { right[$0.key] == $0.value }
   }
 }

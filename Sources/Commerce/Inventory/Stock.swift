@@ -1,6 +1,6 @@
 /// The stock of one product. Always: available + reserved + sold = received + adjusted, and no
 /// quantity is negative.
-public struct Stock: Sendable {
+public struct Stock: Sendable, Equatable {
   /// Nil while the product never had stock.
   public internal(set) var productID: ProductID?
   public internal(set) var productName: String?
@@ -11,7 +11,7 @@ public struct Stock: Sendable {
   public internal(set) var sold: Int64 = 0
   public internal(set) var received: Int64 = 0
   public internal(set) var adjusted: Int64 = 0
-  private var reservations = PersistentMap<OrderID, [Allocation]>()
+  var reservations = PersistentMap<OrderID, [Allocation]>()
 
   public init() {}
 

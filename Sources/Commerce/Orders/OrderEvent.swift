@@ -16,6 +16,13 @@ public enum OrderEvent: Event, Hashable {
     }
   }
 
+  public var schema: Int {
+    switch self {
+    case .initiated, .cancellationRequested, .cancelled: 1
+    case .confirmed: OrderConfirmed.schema
+    }
+  }
+
   public var data: Fields {
     switch self {
     case .initiated(let event): event.fields
@@ -30,7 +37,8 @@ public enum OrderEvent: Event, Hashable {
     case (OrderInitiated.type, 1): self = .initiated(try OrderInitiated(fields: data))
     case (OrderCancellationRequested.type, 1):
       self = .cancellationRequested(try OrderCancellationRequested(fields: data))
-    case (OrderConfirmed.type, 1): self = .confirmed(try OrderConfirmed(fields: data))
+    case (OrderConfirmed.type, OrderConfirmed.schema):
+      self = .confirmed(try OrderConfirmed(fields: data))
     case (OrderCancelled.type, 1): self = .cancelled(try OrderCancelled(fields: data))
     default: throw UnknownEvent(type: type, schema: schema)
     }
@@ -66,32 +74,49 @@ public struct OrderCancellationRequested: Sendable, Hashable {
   }
 }
 
+/// The order is paid for: its lines are sold.
 public struct OrderConfirmed: Sendable, Hashable {
   public static var type: String { "OrderConfirmed" }
+  public static var schema: Int { 2 }
+  /// Schema 1 did not name the lines: those of its events are not known, and are none here. They
+  /// stand in the order's OrderInitiated.
+  public static let fromSchema1 = Upcaster(type, from: 1) { data in
+    var data = data
+    data["items"] = []
+    return data
+  }
 
   public var orderID: OrderID
   public var userID: CustomerID
+  /// What was sold, at the names and prices of the order; empty when it was not recorded.
+  public var items: [OrderItem]
   public var total: Money
   public var initiatedAt: Timestamp
 
-  public init(orderID: OrderID, userID: CustomerID, total: Money, initiatedAt: Timestamp) {
+  public init(
+    orderID: OrderID, userID: CustomerID, items: [OrderItem], total: Money, initiatedAt: Timestamp
+  ) {
     self.orderID = orderID
     self.userID = userID
+    self.items = items
     self.total = total
     self.initiatedAt = initiatedAt
   }
 
   public init(fields: Fields) throws {
+    let total = try fields.money("total_amount")
+    self.total = total
     orderID = try fields.orderID()
     userID = try fields.customerID()
-    total = try fields.money("total_amount")
+    items = try fields.objects("items") { try OrderItem(fields: $0, currency: total.currency) }
     initiatedAt = try fields.timestamp("initiated_at")
   }
 
   public var fields: Fields {
-    FieldsWriter.fields(capacity: 5) {
+    FieldsWriter.fields(capacity: 6) {
       $0.add("order_id", orderID.text)
       $0.add("user_id", userID.value)
+      $0.add("items", .array(items.map { .object($0.fields) }))
       $0.add("total_amount", total)
       $0.add("initiated_at", initiatedAt.iso8601)
     }

@@ -82,6 +82,8 @@ public enum Orders: Decider {
   public static let itemsMax = 100
   public static let quantityRange: ClosedRange<Int64> = 1...1_000_000
 
+  public static let upcasters = [OrderConfirmed.fromSchema1]
+
   public static var category: String { "orders" }
   public static var initial: Order { Order() }
 
@@ -196,7 +198,7 @@ public enum Orders: Decider {
     return [
       .confirmed(
         OrderConfirmed(
-          orderID: order.orderID, userID: order.userID, total: order.total,
+          orderID: order.orderID, userID: order.userID, items: order.items, total: order.total,
           initiatedAt: order.initiatedAt))
     ]
   }

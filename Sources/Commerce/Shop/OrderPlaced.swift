@@ -12,8 +12,9 @@ public struct OrderPlaced: Sendable {
   init(_ receipt: Shop.Receipt, commandID: CommandID) throws {
     guard let event = receipt.commit?.events.first(where: { $0.type == OrderInitiated.type })
     else { throw CommandIDReused(commandID: commandID) }
-    orderID = try event.data.orderID()
-    total = try event.data.money("total_amount")
+    let data = try Orders.currentData(of: event)
+    orderID = try data.orderID()
+    total = try data.money("total_amount")
     status = OrderStatus.initiated.rawValue
     self.receipt = receipt
   }

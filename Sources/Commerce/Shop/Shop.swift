@@ -37,14 +37,17 @@ public struct Shop: Sendable {
   let log: any EventLog
   let paymentDeadlineSeconds: Int64
 
-  /// - Parameter paymentDeadlineSeconds: how long the provider may take before a payment counts as
-  ///   failed.
-  public init(log: any EventLog, paymentDeadlineSeconds: Int64 = 60) {
+  /// - Parameters:
+  ///   - paymentDeadlineSeconds: how long the provider may take before a payment counts as failed.
+  ///   - snapshots: of the streams that grow long, those of stock; the others are not looked up.
+  public init(
+    log: any EventLog, paymentDeadlineSeconds: Int64 = 60, snapshots: (any SnapshotStore)? = nil
+  ) {
     self.log = log
     self.paymentDeadlineSeconds = paymentDeadlineSeconds
     products = CommandHandler(log: log)
     customers = CommandHandler(log: log)
-    inventory = CommandHandler(log: log)
+    inventory = CommandHandler(log: log, snapshots: snapshots)
     orders = CommandHandler(log: log)
     payments = CommandHandler(log: log)
     notifications = CommandHandler(log: log)

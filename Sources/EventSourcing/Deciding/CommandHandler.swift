@@ -60,12 +60,34 @@ public final class CommandHandler<D: Decider>: Sendable {
   @usableFromInline let log: any EventLog
   @usableFromInline let maximumAttempts: Int
   @usableFromInline let cache: Mutex<DecidedStates<D>>
+  /// Nil: streams are read from their first event.
+  @usableFromInline let snapshots: AutomaticSnapshots<D>?
 
   /// - Parameter cachedStreamsMax: streams whose state is kept in memory, about.
-  public init(log: any EventLog, maximumAttempts: Int = 50, cachedStreamsMax: Int = 20_000) {
+  public convenience init(
+    log: any EventLog, maximumAttempts: Int = 50, cachedStreamsMax: Int = 20_000
+  ) {
+    self.init(log, maximumAttempts, cachedStreamsMax: cachedStreamsMax, snapshots: nil)
+  }
+
+  /// Reads long streams from their snapshots on, and takes those.
+  public convenience init(
+    log: any EventLog, snapshots: (any SnapshotStore)?, maximumAttempts: Int = 50,
+    cachedStreamsMax: Int = 20_000
+  ) where D: SnapshottingDecider {
+    self.init(
+      log, maximumAttempts, cachedStreamsMax: cachedStreamsMax,
+      snapshots: snapshots.map { AutomaticSnapshots(Snapshots(log: log, store: $0)) })
+  }
+
+  private init(
+    _ log: any EventLog, _ maximumAttempts: Int, cachedStreamsMax: Int,
+    snapshots: AutomaticSnapshots<D>?
+  ) {
     self.log = log
     self.maximumAttempts = maximumAttempts
     self.cache = Mutex(DecidedStates(capacity: cachedStreamsMax / 2))
+    self.snapshots = snapshots
   }
 
   /// Does one command on one aggregate.
@@ -116,7 +138,7 @@ public final class CommandHandler<D: Decider>: Sendable {
       case .queued(let ticket):
         switch await ticket.outcome() {
         case .success(let appended):
-          if appended.isRepeated { forget(ids) }
+          if appended.isRepeated { forget(ids) } else { snapshots?.note(appended.commit) }
           return Outcome(commit: appended.commit, isRepeated: appended.isRepeated)
         case .failure(let error):
           forget(ids)
@@ -315,9 +337,13 @@ public final class CommandHandler<D: Decider>: Sendable {
     defer { cache.withLock { $0.endReading(of: stream) } }
     var state = known?.state ?? D.initial
     var version = known?.version ?? Version.none
-    for event in try await log.stream(stream, from: version + 1) {
-      D.evolve(&state, try D.decode(event))
-      version = event.version
+    if let snapshots, version == .none {
+      (state, version) = try await snapshots.load(stream)
+    } else {
+      for event in try await log.stream(stream, from: version + 1) {
+        D.evolve(&state, try D.decode(event))
+        version = event.version
+      }
     }
     let entry = DecidedState<D>(state: state, version: version)
     cache.withLock { $0.take(entry, of: stream) }

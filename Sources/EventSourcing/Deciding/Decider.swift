@@ -14,6 +14,8 @@ public protocol Decider: Sendable {
   static var initial: State { get }
   static func decide(_ command: Command, _ state: State) throws(Rejection) -> [Event]
   static func evolve(_ state: inout State, _ event: Event)
+  /// From every older schema of its events to the next; none by default.
+  static var upcasters: [Upcaster] { get }
 }
 
 extension Decider {
@@ -26,10 +28,5 @@ extension Decider {
     var state = state ?? initial
     for event in events { evolve(&state, event) }
     return state
-  }
-
-  /// Decodes a recorded event of one of this decider's streams.
-  public static func decode(_ recorded: Recorded) throws -> Event {
-    try Event(type: recorded.type, schema: recorded.schema, data: recorded.data)
   }
 }

@@ -1,7 +1,8 @@
 /// A domain event: a fact in the past tense, with a stable type name and a schema number.
 ///
 /// `data` and `init(type:schema:data:)` are each other's inverse. A change of the shape of `data`
-/// takes a new schema number; `init` still reads every older one.
+/// takes a new schema number and an ``Upcaster`` from the one before: recorded events are read by
+/// ``Decider/decode(_:)``, and `init` reads the newest schema only.
 public protocol Event: Sendable {
   /// As in `OrderInitiated`.
   var type: String { get }

@@ -9,7 +9,7 @@ import Synchronization
 struct BenchCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench", abstract: "Measure (used by scripts/bench).", shouldDisplay: false,
-    subcommands: [Append.self, Fill.self, Naive.self, Constant.self])
+    subcommands: [Append.self, Fill.self, Naive.self, Constant.self, Replay.self])
 
   struct Append: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

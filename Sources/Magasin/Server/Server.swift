@@ -76,8 +76,9 @@ struct Server {
     // Queries have connections of their own: workers that catch up must not keep readers waiting.
     let queryStore = MongoReadModels(try MongoDatabase(database.uri))
     let board = ProjectionBoard()
+    let snapshots = MongoSnapshots(database)
     let shop = Shop(
-      log: log, paymentDeadlineSeconds: configuration.paymentDeadlineSeconds)
+      log: log, paymentDeadlineSeconds: configuration.paymentDeadlineSeconds, snapshots: snapshots)
     let monitor = DatabaseMonitor(database)
     var services: [any Service] = [monitor]
     var subscriptions: [Subscription] = []
@@ -106,7 +107,8 @@ struct Server {
       monitor: monitor)
     let router = MagasinAPI.router(
       MagasinAPI.Services(
-        log: log, servesEventStore: !roles.isDisjoint(with: [.commands, .queries]),
+        log: log, snapshots: snapshots,
+        servesEventStore: !roles.isDisjoint(with: [.commands, .queries]),
         shop: roles.contains(.commands) ? shop : nil,
         reader: roles.contains(.queries) ? ReadModelReader(store: queryStore, board: board) : nil,
         projections: roles.contains(.projections) ? rebuilds : nil,

@@ -37,7 +37,7 @@ extension OrderFulfilment {
     private static func classified(_ event: Recorded) -> Input? {
       switch event.type {
       case "OrderInitiated":
-        return (try? SagaOrder(fields: event.data)).map(Input.started)
+        return (try? SagaOrder(fields: Orders.currentData(of: event))).map(Input.started)
       case "OrderCancellationRequested":
         let reason = try? event.data.string("reason")
         return .cancellationRequested(

@@ -61,7 +61,7 @@ public struct NotificationReactor: Sendable {
   /// Returns when the outcome is recorded, or was before.
   public func handle(_ event: Recorded) async throws {
     guard key(for: event) != nil else { return }
-    let message = try NotificationRequested(fields: event.data)
+    let message = try NotificationRequested(fields: Notifications.currentData(of: event))
     let id = message.notificationID.text
     guard try await shop.notifications.state(after: event).status == .requested else { return }
     let context = CommitContext(

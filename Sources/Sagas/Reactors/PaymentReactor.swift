@@ -52,9 +52,9 @@ public final class PaymentReactor: Sendable {
   public func handle(_ event: Recorded) async throws {
     switch event.type {
     case PaymentInitiated.type:
-      try await charge(try PaymentInitiated(fields: event.data), event)
+      try await charge(try PaymentInitiated(fields: Payments.currentData(of: event)), event)
     case PaymentRefundRequested.type:
-      try await refund(try PaymentRefundRequested(fields: event.data), event)
+      try await refund(try PaymentRefundRequested(fields: Payments.currentData(of: event)), event)
     default: break
     }
   }

@@ -1,0 +1,64 @@
+import EventSourcing
+
+extension Inventory: SnapshottingDecider {
+  public static var snapshotSchema: Int { 1 }
+
+  /// What orders hold is written tersely, `[order_id, location, quantity, location, quantity …]`:
+  /// there may be many thousands. In the order of their ids, so that equal states look the same.
+  public static func snapshot(of state: Stock) -> Fields {
+    let held = state.reservations.entries.sorted { $0.key < $1.key }
+    return FieldsWriter.fields(capacity: 9) {
+      if let product = state.productID { $0.add("product_id", product.value) }
+      $0.add("product_name", state.productName)
+      $0.add("reorder_level", state.reorderLevel)
+      $0.add("on_hand", state.onHand)
+      $0.add("reserved", state.reserved)
+      $0.add("sold", state.sold)
+      $0.add("received", state.received)
+      $0.add("adjusted", state.adjusted)
+      $0.add("reservations", .array(held.map { reservation($0.key, $0.value) }))
+    }
+  }
+
+  public static func state(from snapshot: Fields) throws -> Stock {
+    var state = Stock()
+    state.productID =
+      try snapshot.integerIfPresent("product_id") == nil ? nil : snapshot.productID()
+    state.productName = try snapshot.stringIfPresent("product_name")
+    state.reorderLevel = try snapshot.integer("reorder_level")
+    state.onHand = try snapshot.allocations("on_hand")
+    state.reserved = try snapshot.integer("reserved")
+    state.sold = try snapshot.integer("sold")
+    state.received = try snapshot.integer("received")
+    state.adjusted = try snapshot.integer("adjusted")
+    for value in try snapshot.array("reservations") {
+      let (order, allocations) = try reservation(value)
+      state.reservations[order] = allocations
+    }
+    return state
+  }
+
+  private static func reservation(_ order: OrderID, _ allocations: [Allocation]) -> Value {
+    var parts: [Value] = [.string(order.text)]
+    for allocation in allocations {
+      parts.append(.string(allocation.location.name))
+      parts.append(.integer(allocation.quantity))
+    }
+    return .array(parts)
+  }
+
+  private static func reservation(_ value: Value) throws -> (OrderID, [Allocation]) {
+    let wrong = FieldError("reservations", .invalid("must hold an order id and what it holds"))
+    guard let parts = value.arrayValue, parts.count >= 3, !parts.count.isMultiple(of: 2) else {
+      throw wrong
+    }
+    let order = try Fields(uniqueEntries: [.init(key: "order_id", value: parts[0])]).orderID()
+    let allocations = try stride(from: 1, to: parts.count, by: 2).map { place in
+      guard let location = parts[place].stringValue.flatMap(Location.init),
+        let quantity = parts[place + 1].integerValue
+      else { throw wrong }
+      return Allocation(location, quantity)
+    }
+    return (order, allocations)
+  }
+}
