@@ -34,6 +34,9 @@ public enum ReadModelConformance {
     Check(description: "integers and decimals sort as numbers", run: numericOrder),
     Check(description: "paging visits every row once, ties included", run: paging),
     Check(description: "paging does not stumble over rows written meanwhile", run: movingPages),
+    Check(
+      description: "a walk while rows are added and changed repeats none and loses none",
+      run: busyPages),
     Check(description: "all rows are listed in the order of their ids", run: allRows),
     Check(description: "preparing twice is harmless", run: preparing),
     Check(description: "progress is replaced by its generation only", run: progressGenerations),
@@ -262,11 +265,12 @@ public enum ReadModelConformance {
 
   /// The ids of all pages, each cursor taken through its token.
   private static func pages(
-    _ query: ReadModelQuery, _ store: any ReadModelStore, in collection: String
+    _ query: ReadModelQuery, _ store: any ReadModelStore, in collection: String,
+    pagesMax: Int = 100
   ) async throws -> [String] {
     var query = query
     var visited: [String] = []
-    for _ in 0..<100 {
+    for _ in 0..<pagesMax {
       let page = try await store.find(query, in: collection)
       visited += page.map(\.id)
       guard let last = page.last else { return visited }
@@ -315,6 +319,35 @@ public enum ReadModelConformance {
     let visited = first.map(\.id) + rest
     try require(
       visited.count == 23 && Set(visited) == Set(population.map(\.id)), "visited \(visited)")
+  }
+
+  private static func busyPages(_ store: any ReadModelStore) async throws {
+    func member(_ index: Int, at position: Int64) -> StoredRow {
+      row("r\(index)", at: position, ["rank": .integer(Int64(index / 3)), "n": .integer(position)])
+    }
+    let first = (0..<120).map { member($0, at: 1) }
+    let collection = try await collection(
+      store, indexes: [ReadModelIndex(ReadModelIndex.Key("rank", isDescending: true))], first)
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      group.addTask {
+        for round in 0..<60 {
+          let added = member(120 + round, at: 1)
+          let changed = member(round * 37 % 120, at: Int64(round) + 2)
+          try await store.write([added, changed], to: collection)
+        }
+      }
+      for limit in [1, 7] {
+        group.addTask {
+          let visited = try await pages(
+            ReadModelQuery(sortField: "rank", isDescending: true, limit: limit), store,
+            in: collection, pagesMax: 300)
+          try require(Set(visited).count == visited.count, "some rows came twice: \(visited)")
+          let lost = Set(first.map(\.id)).subtracting(visited)
+          try require(lost.isEmpty, "pages of \(limit) lost \(lost)")
+        }
+      }
+      try await group.waitForAll()
+    }
   }
 
   private static func allRows(_ store: any ReadModelStore) async throws {
