@@ -60,8 +60,12 @@ public struct MagasinAPI {
         problems: ProblemAnswers(routes: table, isUnavailable: services.isUnavailable)))
     OperationalRoutes(services: services).register(on: router)
     if services.servesEventStore {
-      EventStoreRoutes(log: services.log, serviceName: services.serviceName).register(on: router)
-      EventStoreShortRoutes(log: services.log).register(on: router)
+      let freshness = LogFreshness(
+        log: services.log, waitMax: services.minimumPositionWaitMax)
+      EventStoreRoutes(
+        log: services.log, serviceName: services.serviceName, freshness: freshness
+      ).register(on: router)
+      EventStoreShortRoutes(log: services.log, freshness: freshness).register(on: router)
     }
     if let projections = services.projections {
       ProjectionRoutes(administration: projections).register(on: router)
@@ -75,7 +79,7 @@ public struct MagasinAPI {
     let outcomes = OrderOutcomes(log: services.log)
     let placement = services.shop.map { OrderPlacement(shop: $0, outcomes: outcomes) }
     let queries = services.reader.map {
-      Queries(reader: $0, waitMax: services.minimumPositionWaitMax)
+      Queries(reader: $0, log: services.log, waitMax: services.minimumPositionWaitMax)
     }
     if let placement {
       CommandRoutes(placement: placement, log: services.log, serviceName: services.serviceName)

@@ -27,11 +27,14 @@ public struct OrdersProjection: Projection {
   public var name: String { "orders" }
   public var indexes: [ReadModelIndex] {
     let newestFirst = ReadModelIndex.Key("position_created", isDescending: true)
+    let latestFirst = ReadModelIndex.Key("created_at", isDescending: true)
     return [
       ReadModelIndex(newestFirst),
       ReadModelIndex(.init("status"), newestFirst),
       ReadModelIndex(.init("user_id"), newestFirst),
       ReadModelIndex(.init("user_id"), .init("status"), newestFirst),
+      ReadModelIndex(latestFirst),
+      ReadModelIndex(.init("user_id"), latestFirst),
     ]
   }
 
@@ -60,7 +63,7 @@ public struct OrdersProjection: Projection {
       }
     }
     if !Self.silentTypes.contains(event.type) { changed.pass(event) }
-    changed.updatedAt = event.timestamp
+    changed.note(event)
     return changed
   }
 

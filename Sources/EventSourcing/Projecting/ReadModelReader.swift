@@ -4,6 +4,8 @@ public struct ReadModelReader: Sendable {
   public struct Answer<Value: Sendable>: Sendable {
     public var value: Value
     public var position: Position
+    /// Counts rebuilds: which build of the rows answered.
+    public var generation: Int = 1
   }
 
   public struct Page: Sendable {
