@@ -58,7 +58,7 @@ struct QueryParameters {
     fileprivate func fits(_ value: Value) -> Bool {
       switch self {
       case .number: value.integerValue != nil
-      case .time: value.stringValue.map { Timestamp(iso8601: $0) != nil } ?? false
+      case .time: value.stringValue.map { Timestamp(iso8601: $0)?.iso8601 == $0 } ?? false
       }
     }
   }
