@@ -6,7 +6,7 @@ public struct QueryAnswer<Value: Sendable>: Sendable {
   public var position: Position
   /// Counts rebuilds: which build of the read model answered.
   public var generation: Int
-  /// Names what `value` was made from, in letters, digits, dots and underscores. Two answers to one
+  /// Names what `value` was made from, in letters, digits and `._-`. Two answers to one
   /// question that have the same mark have the same value.
   public var mark: String
 
@@ -15,12 +15,6 @@ public struct QueryAnswer<Value: Sendable>: Sendable {
     self.position = position
     self.generation = generation
     self.mark = mark
-  }
-
-  /// The same with another value made from the same rows.
-  public func map<Other>(_ transform: (Value) throws -> Other) rethrows -> QueryAnswer<Other> {
-    QueryAnswer<Other>(
-      value: try transform(value), position: position, generation: generation, mark: mark)
   }
 }
 
