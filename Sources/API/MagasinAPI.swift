@@ -68,7 +68,8 @@ public struct MagasinAPI {
       EventStoreShortRoutes(log: services.log, freshness: freshness).register(on: router)
     }
     if let projections = services.projections {
-      ProjectionRoutes(administration: projections).register(on: router)
+      ProjectionRoutes(administration: projections, serviceName: services.serviceName)
+        .register(on: router)
     }
     registerRoles(of: services, on: router)
     table.fill(from: router)

@@ -18,6 +18,7 @@ extension Problem {
     case let error as NotificationRejection: self.init(error)
     case let error as PastUnavailable: self.init(error)
     case let error as ProjectionAdministrationError: self.init(error)
+    case let error as ProjectionOperations.Refusal: self.init(error)
     default: return nil
     }
   }
@@ -125,6 +126,17 @@ extension Problem {
   private init(_ rejection: NotificationRejection) {
     switch rejection {
     case .notRequested: self.init(.refused, "no such notification was asked for")
+    }
+  }
+
+  private init(_ error: ProjectionOperations.Refusal) {
+    switch error {
+    case .notStopped: self.init(.refused, error.description)
+    case .stoppedElsewhere(_, let position):
+      self.init(
+        .refused, error.description, field: "position",
+        members: ["stopped_at": .integer(position.rawValue)])
+    case .reasonMissing: self.init(.invalidValue, error.description, field: "reason")
     }
   }
 

@@ -10,6 +10,11 @@ extension ForwardingLog {
   public func read(after position: Position, limit: Int) async throws -> [RecordedCommit] {
     try await base.read(after: position, limit: limit)
   }
+  public func scan(
+    _ positions: Range<Position>, for selection: EventSelection
+  ) async throws -> LogSlice {
+    try await base.scan(positions, for: selection)
+  }
   public func readStream(
     _ stream: StreamName, from version: Version, limit: Int
   ) async throws -> [Recorded] {

@@ -39,14 +39,21 @@ public enum ReadModelConformance {
       run: busyPages),
     Check(description: "all rows are listed in the order of their ids", run: allRows),
     Check(description: "preparing twice is harmless", run: preparing),
-    Check(description: "progress is replaced by its generation only", run: progressGenerations),
-    Check(description: "progress never goes back", run: progressRises),
-    Check(description: "of concurrent first progresses, one is saved", run: progressOneWinner),
+    Check(description: "rows are inserted, and what is there is left alone", run: inserting),
+    Check(description: "two collections are compared row by row", run: comparing),
+    Check(description: "the first lease begins the progress", run: firstLease),
+    Check(description: "a lease is held by one, until it is given up or over", run: leaseEnds),
+    Check(description: "a lease is taken from the dead, and by force", run: leaseTakeovers),
+    Check(description: "of concurrent acquisitions one succeeds", run: leaseOneWinner),
+    Check(description: "rows and progress are committed together", run: committing),
+    Check(description: "who has lost the lease writes nothing", run: fencing),
+    Check(description: "of two who commit, the one with the lease does", run: racingCommits),
+    Check(description: "progress is kept whole, and removed with its lease", run: wholeProgress),
     Check(description: "a checkpoint only rises", run: checkpoints),
     Check(description: "a dropped collection is empty and can be used again", run: dropping),
   ]
 
-  private static func require(
+  static func require(
     _ condition: Bool, _ message: @autoclosure () -> String, line: UInt = #line
   ) throws {
     if !condition { throw Violation(description: "\(message()) (check at line \(line))") }
@@ -56,12 +63,12 @@ public enum ReadModelConformance {
     "\(name)_\(UUID().uuidString.lowercased())"
   }
 
-  private static func row(_ id: String, at position: Int64, _ fields: Fields) -> StoredRow {
+  static func row(_ id: String, at position: Int64, _ fields: Fields) -> StoredRow {
     StoredRow(id: id, position: Position(position), fields: fields)
   }
 
   /// A prepared collection that holds `rows`.
-  private static func collection(
+  static func collection(
     _ store: any ReadModelStore, indexes: [ReadModelIndex] = [], _ rows: [StoredRow]
   ) async throws -> String {
     let collection = unique("things")
@@ -78,7 +85,7 @@ public enum ReadModelConformance {
       stored == expected, "\(String(describing: stored)) instead of \(expected)", line: line)
   }
 
-  private static func ids(
+  static func ids(
     _ query: ReadModelQuery, _ store: any ReadModelStore, in collection: String
   ) async throws -> [String] {
     try await store.find(query, in: collection).map(\.id)
@@ -169,7 +176,7 @@ public enum ReadModelConformance {
   // MARK: Finding
 
   /// 23 rows in four groups, with ties in `rank`; ids are not in the order of the groups.
-  private static let population: [StoredRow] = (0..<23).map(ReadModelConformance.member)
+  static let population: [StoredRow] = (0..<23).map(ReadModelConformance.member)
 
   private static func member(_ index: Int) -> StoredRow {
     let fields: Fields = [
@@ -179,7 +186,7 @@ public enum ReadModelConformance {
     return row(index < 10 ? "r0\(index)" : "r\(index)", at: Int64(index) + 1, fields)
   }
 
-  private static let rankIndexes = [
+  static let rankIndexes = [
     ReadModelIndex(ReadModelIndex.Key("rank")),
     ReadModelIndex(ReadModelIndex.Key("group"), ReadModelIndex.Key("rank", isDescending: true)),
   ]
@@ -261,95 +268,6 @@ public enum ReadModelConformance {
     try require(sorted == ["a", "b", "c", "d", "e"], "sorted: \(sorted)")
   }
 
-  // MARK: Paging
-
-  /// The ids of all pages, each cursor taken through its token.
-  private static func pages(
-    _ query: ReadModelQuery, _ store: any ReadModelStore, in collection: String,
-    pagesMax: Int = 100
-  ) async throws -> [String] {
-    var query = query
-    var visited: [String] = []
-    for _ in 0..<pagesMax {
-      let page = try await store.find(query, in: collection)
-      visited += page.map(\.id)
-      guard let last = page.last else { return visited }
-      try require(page.count <= query.limit, "a page of \(page.count) rows")
-      guard let cursor = PageCursor(token: query.cursor(after: last).token) else {
-        throw Violation(description: "a cursor cannot be read back")
-      }
-      query.cursor = cursor
-    }
-    throw Violation(description: "paging does not end")
-  }
-
-  private static func paging(_ store: any ReadModelStore) async throws {
-    let collection = try await collection(store, indexes: rankIndexes, population)
-    for sortField in [nil, "rank", "group"] as [String?] {
-      for isDescending in [false, true] {
-        for limit in [1, 4, 5, 23, 50] {
-          let query = ReadModelQuery(
-            sortField: sortField, isDescending: isDescending, limit: limit)
-          var whole = query
-          whole.limit = 100
-          let expected = try await ids(whole, store, in: collection)
-          let visited = try await pages(query, store, in: collection)
-          try require(
-            visited == expected && Set(visited).count == 23,
-            "pages of \(limit) by \(sortField ?? "id"): \(visited)")
-        }
-      }
-    }
-    let group = try await pages(
-      ReadModelQuery(equals: ["group": "g1"], sortField: "rank", isDescending: true, limit: 2),
-      store, in: collection)
-    try require(group.count == 6 && Set(group).count == 6, "pages of a group: \(group)")
-  }
-
-  private static func movingPages(_ store: any ReadModelStore) async throws {
-    let collection = try await collection(store, population)
-    let first = try await store.find(
-      ReadModelQuery(sortField: "rank", limit: 10), in: collection)
-    guard let last = first.last else { throw Violation(description: "there is no first page") }
-    // Before the cursor: seen by nobody who is past it.
-    try await store.write([row("aaa", at: 100, ["rank": -1])], to: collection)
-    let cursor = ReadModelQuery(sortField: "rank").cursor(after: last)
-    let rest = try await ids(
-      ReadModelQuery(sortField: "rank", cursor: cursor), store, in: collection)
-    let visited = first.map(\.id) + rest
-    try require(
-      visited.count == 23 && Set(visited) == Set(population.map(\.id)), "visited \(visited)")
-  }
-
-  private static func busyPages(_ store: any ReadModelStore) async throws {
-    func member(_ index: Int, at position: Int64) -> StoredRow {
-      row("r\(index)", at: position, ["rank": .integer(Int64(index / 3)), "n": .integer(position)])
-    }
-    let first = (0..<120).map { member($0, at: 1) }
-    let collection = try await collection(
-      store, indexes: [ReadModelIndex(ReadModelIndex.Key("rank", isDescending: true))], first)
-    try await withThrowingTaskGroup(of: Void.self) { group in
-      group.addTask {
-        for round in 0..<60 {
-          let added = member(120 + round, at: 1)
-          let changed = member(round * 37 % 120, at: Int64(round) + 2)
-          try await store.write([added, changed], to: collection)
-        }
-      }
-      for limit in [1, 7] {
-        group.addTask {
-          let visited = try await pages(
-            ReadModelQuery(sortField: "rank", isDescending: true, limit: limit), store,
-            in: collection, pagesMax: 300)
-          try require(Set(visited).count == visited.count, "some rows came twice: \(visited)")
-          let lost = Set(first.map(\.id)).subtracting(visited)
-          try require(lost.isEmpty, "pages of \(limit) lost \(lost)")
-        }
-      }
-      try await group.waitForAll()
-    }
-  }
-
   private static func allRows(_ store: any ReadModelStore) async throws {
     let collection = try await collection(store, population.reversed())
     var listed: [StoredRow] = []
@@ -371,65 +289,238 @@ public enum ReadModelConformance {
     try require(count == 23, "preparing again left \(count) rows")
   }
 
-  // MARK: Progress
-
-  private static func progress(
-    _ name: String, _ generation: Int, _ position: Int64, failure: String? = nil
-  ) -> ProjectionProgress {
-    ProjectionProgress(
-      projection: name, generation: generation, position: Position(position), failure: failure)
+  private static func inserting(_ store: any ReadModelStore) async throws {
+    let collection = try await collection(store, [row("r02", at: 9, ["n": 9])])
+    let bytes = try await store.insert(
+      [row("r01", at: 1, ["n": 1]), row("r02", at: 1, ["n": 1]), row("r03", at: 1, ["n": 1])],
+      into: collection)
+    try require(bytes > 0, "nothing was written")
+    try await requireRow(row("r01", at: 1, ["n": 1]), store, in: collection)
+    try await requireRow(row("r02", at: 9, ["n": 9]), store, in: collection)
+    try await requireRow(row("r03", at: 1, ["n": 1]), store, in: collection)
+    let none = try await store.insert([], into: collection)
+    try require(none == 0, "no rows took \(none) bytes")
   }
 
-  private static func progressGenerations(_ store: any ReadModelStore) async throws {
+  private static func comparing(_ store: any ReadModelStore) async throws {
+    let same = (1...50).map { row("s\($0)", at: 5, ["n": .integer(Int64($0))]) }
+    let old = try await collection(
+      store,
+      same + [
+        row("changed", at: 5, ["n": 1, "text": "old"]), row("moved", at: 5, ["n": 1]),
+        row("a_gone", at: 5, ["n": 1]), row("\u{E9}_gone", at: 5, [:]),
+      ])
+    let new = try await collection(
+      store,
+      same + [
+        row("changed", at: 5, ["n": 1, "text": "new"]), row("moved", at: 6, ["n": 1]),
+        row("z_come", at: 5, ["n": 1]),
+      ])
+    let comparison = try await store.compare(old, with: new)
+    try require(comparison.rows == 53, "\(comparison.rows) rows")
+    try require(comparison.different == ["changed"], "different: \(comparison.different)")
+    try require(comparison.differentCount == 1, "\(comparison.differentCount) different")
+    try require(
+      Set(comparison.unsettled) == ["a_gone", "moved", "z_come", "\u{E9}_gone"],
+      "unsettled: \(comparison.unsettled)")
+    let equal = try await store.compare(old, with: old)
+    try require(equal.differentCount == 0 && equal.unsettled.isEmpty, "not equal to itself")
+    let empty = try await store.compare(unique("nowhere"), with: new)
+    try require(empty.unsettled.count == 53, "beside nothing: \(empty.unsettled.count)")
+  }
+
+  // MARK: Leases and progress
+
+  /// Longer than any check takes.
+  private static let long: Duration = .seconds(60)
+
+  private static func take(
+    _ name: String, _ store: any ReadModelStore, by owner: String,
+    for duration: Duration = long, _ takeover: LeaseTakeover = .whenFree
+  ) async throws -> LeasedProgress? {
+    try await store.acquire(name, version: 3, owner: owner, for: duration, takeover)
+  }
+
+  /// A lease that must be there.
+  private static func taken(
+    _ name: String, _ store: any ReadModelStore, by owner: String,
+    for duration: Duration = long, _ takeover: LeaseTakeover = .whenFree, line: UInt = #line
+  ) async throws -> LeasedProgress {
+    guard let leased = try await take(name, store, by: owner, for: duration, takeover) else {
+      throw Violation(description: "\(owner) did not get the lease (check at line \(line))")
+    }
+    return leased
+  }
+
+  private static func firstLease(_ store: any ReadModelStore) async throws {
     let name = unique("orders")
     let absent = try await store.progress(of: name)
-    try require(absent == nil, "there is progress before the first")
-    let tooEarly = try await store.save(progress(name, 2, 5), replacing: 1)
-    try require(!tooEarly, "a generation that was never saved was replaced")
-    let first = try await store.save(progress(name, 1, 5), replacing: 0)
-    try require(first, "the first progress was not saved")
-    let again = try await store.save(progress(name, 1, 6), replacing: 0)
-    try require(!again, "a first progress was saved twice")
-    let moved = try await store.save(progress(name, 1, 7, failure: "poison"), replacing: 1)
-    try require(moved, "the progress did not move")
-    let failed = try await store.progress(of: name)
-    try require(failed == progress(name, 1, 7, failure: "poison"), "the failure is not there")
-    let flipped = try await store.save(progress(name, 2, 9), replacing: 1)
-    try require(flipped, "the next generation was not saved")
-    let late = try await store.save(progress(name, 1, 10), replacing: 1)
-    try require(!late, "the old generation was saved after the flip")
-    let other = try await store.save(progress(name, 2, 20), replacing: 1)
-    try require(!other, "a second flip from the old generation was saved")
+    let nobody = try await store.holder(of: name)
+    try require(absent == nil && nobody == nil, "there is progress before the first")
+    let leased = try await taken(name, store, by: "a")
+    let first = ProjectionProgress(projection: name, generation: 1, version: 3, position: .start)
+    try require(leased.progress == first, "first: \(leased.progress)")
+    try require(leased.lease.token > 0 && leased.lease.owner == "a", "lease: \(leased.lease)")
     let stored = try await store.progress(of: name)
-    try require(stored == progress(name, 2, 9), "stored: \(String(describing: stored))")
+    try require(stored == first, "stored: \(String(describing: stored))")
+    let holder = try await store.holder(of: name)
     try require(
-      stored?.collection == "\(name)__v2", "the pointer is \(stored?.collection ?? "nil")")
+      holder == LeaseHolder(owner: "a", token: leased.lease.token, isExpired: false),
+      "holder: \(String(describing: holder))")
   }
 
-  private static func progressRises(_ store: any ReadModelStore) async throws {
+  private static func leaseEnds(_ store: any ReadModelStore) async throws {
     let name = unique("orders")
-    let first = try await store.save(progress(name, 1, 5), replacing: 0)
-    let same = try await store.save(progress(name, 1, 5), replacing: 1)
-    try require(first && same, "the same position was not saved")
-    let back = try await store.save(progress(name, 1, 4), replacing: 1)
-    try require(!back, "the position went back")
-    let flippedBack = try await store.save(progress(name, 2, 4), replacing: 1)
-    try require(!flippedBack, "a flip went back")
-    let stored = try await store.progress(of: name)
-    try require(stored == progress(name, 1, 5), "stored: \(String(describing: stored))")
+    let first = try await taken(name, store, by: "a", for: .milliseconds(400))
+    let early = try await take(name, store, by: "b")
+    try require(early == nil, "a held lease was taken")
+    let renewed = try await store.renew(first.lease, for: long)
+    try require(renewed, "the owner could not renew")
+    try await Task.sleep(for: .milliseconds(500))
+    let stillEarly = try await take(name, store, by: "b")
+    try require(stillEarly == nil, "a renewed lease was taken")
+    try await store.release(first.lease)
+    let second = try await taken(name, store, by: "b", for: .milliseconds(300))
+    try require(second.lease.token > first.lease.token, "the token did not rise")
+    try await Task.sleep(for: .milliseconds(500))
+    let over = try await store.holder(of: name)
+    try require(over?.isExpired == true, "not over: \(String(describing: over))")
+    let third = try await taken(name, store, by: "c")
+    let late = try await store.renew(second.lease, for: long)
+    try require(!late, "a lease was renewed that somebody else has")
+    try await store.release(second.lease)
+    let kept = try await store.renew(third.lease, for: long)
+    try require(kept, "who had lost the lease gave up another's")
   }
 
-  private static func progressOneWinner(_ store: any ReadModelStore) async throws {
+  private static func leaseTakeovers(_ store: any ReadModelStore) async throws {
+    let name = unique("orders")
+    _ = try await taken(name, store, by: "a")
+    let wrong = try await take(name, store, by: "b", .whenFreeOrDead { $0 == "x" })
+    try require(wrong == nil, "a lease was taken from the living")
+    let dead = try await taken(name, store, by: "b", .whenFreeOrDead { $0 == "a" })
+    let forced = try await taken(name, store, by: "c", .always)
+    try require(forced.lease.token > dead.lease.token, "the token did not rise")
+    let holder = try await store.holder(of: name)
+    try require(holder?.owner == "c", "holder: \(String(describing: holder))")
+  }
+
+  private static func leaseOneWinner(_ store: any ReadModelStore) async throws {
     let name = unique("orders")
     let wins = try await withThrowingTaskGroup(of: Bool.self) { group in
-      for position in 1...10 {
-        group.addTask {
-          try await store.save(progress(name, 1, Int64(position)), replacing: 0)
-        }
+      for number in 1...10 {
+        group.addTask { try await take(name, store, by: "owner \(number)") != nil }
       }
       return try await group.reduce(into: 0) { $0 += $1 ? 1 : 0 }
     }
-    try require(wins == 1, "\(wins) first progresses were saved")
+    try require(wins == 1, "\(wins) got the lease")
+  }
+
+  private static func committing(_ store: any ReadModelStore) async throws {
+    let leased = try await taken(unique("orders"), store, by: "a", for: .milliseconds(300))
+    var progress = leased.progress
+    try await store.prepare(progress.collection, indexes: rankIndexes)
+    progress.position = Position(7)
+    let rows = [row("r1", at: 6, ["rank": 1]), row("r2", at: 7, ["rank": 2])]
+    let first = try await store.commit(rows, progress, holding: leased.lease, for: long)
+    try require(first, "the owner could not commit")
+    try await requireRow(rows[0], store, in: progress.collection)
+    try await requireRow(rows[1], store, in: progress.collection)
+    let stored = try await store.progress(of: progress.projection)
+    try require(stored == progress, "stored: \(String(describing: stored))")
+    try await Task.sleep(for: .milliseconds(400))
+    let stranger = try await take(progress.projection, store, by: "b")
+    try require(stranger == nil, "a commit did not hold the lease for longer")
+    progress.position = Position(9)
+    let later = row("r1", at: 9, ["rank": 9])
+    let second = try await store.commit([later], progress, holding: leased.lease, for: long)
+    try require(second, "the second commit failed")
+    try await requireRow(later, store, in: progress.collection)
+    progress.position = Position(12)
+    let empty = try await store.commit([], progress, holding: leased.lease, for: long)
+    let moved = try await store.progress(of: progress.projection)
+    try require(empty && moved == progress, "without rows: \(String(describing: moved))")
+  }
+
+  private static func fencing(_ store: any ReadModelStore) async throws {
+    let paused = try await taken(unique("orders"), store, by: "a")
+    var progress = paused.progress
+    try await store.prepare(progress.collection, indexes: [])
+    let successor = try await taken(progress.projection, store, by: "b", .always)
+    progress.position = Position(5)
+    let woken = try await store.commit(
+      [row("r1", at: 5, ["n": 1])], progress, holding: paused.lease, for: long)
+    try require(!woken, "who had lost the lease committed")
+    let rows = try await store.rows(of: progress.collection, after: nil, limit: 10)
+    try require(rows.isEmpty, "who had lost the lease left rows")
+    let stored = try await store.progress(of: progress.projection)
+    try require(stored == successor.progress, "stored: \(String(describing: stored))")
+    let withoutRows = try await store.commit([], progress, holding: paused.lease, for: long)
+    try require(!withoutRows, "who had lost the lease moved the progress")
+    let rightful = try await store.commit(
+      [row("r1", at: 5, ["n": 2])], progress, holding: successor.lease, for: long)
+    try require(rightful, "the owner could not commit")
+    try await requireRow(row("r1", at: 5, ["n": 2]), store, in: progress.collection)
+  }
+
+  /// A commit and a takeover at the same time: what was refused has left nothing, what was
+  /// acknowledged is there.
+  private static func racingCommits(_ store: any ReadModelStore) async throws {
+    for round in 1...8 {
+      let name = unique("orders")
+      let leased = try await taken(name, store, by: "a")
+      try await store.prepare(leased.progress.collection, indexes: [])
+      var moved = leased.progress
+      moved.position = Position(20)
+      async let took = store.acquire(name, version: 3, owner: "b", for: long, .always)
+      let rows = (1...20).map { row("r\($0)", at: Int64($0), ["n": 1]) }
+      var isCommitted = false
+      // Meeting the takeover may fail it: then it has left nothing either.
+      do {
+        isCommitted = try await store.commit(rows, moved, holding: leased.lease, for: long)
+      } catch {}
+      let successor = try await took
+      try require(successor != nil, "round \(round): the takeover failed")
+      let count = try await store.rows(of: moved.collection, after: nil, limit: 100).count
+      let stored = try await store.progress(of: name)
+      try require(
+        count == (isCommitted ? 20 : 0)
+          && stored?.position == (isCommitted ? moved.position : .start),
+        "round \(round): committed \(isCommitted), \(count) rows, \(String(describing: stored))")
+      if let successor {
+        let again = try await store.commit(rows, moved, holding: successor.lease, for: long)
+        try require(again, "round \(round): the successor could not commit")
+      }
+    }
+  }
+
+  private static func wholeProgress(_ store: any ReadModelStore) async throws {
+    let leased = try await taken(unique("orders"), store, by: "a")
+    var progress = leased.progress
+    progress.generation = 4
+    progress.version = 2
+    progress.position = Position(11)
+    progress.failure = "$poison"
+    progress.parked = ParkedEvent(
+      position: Position(12), eventID: UUID().uuidString.lowercased(), type: "OrderInitiated",
+      stream: StreamName(category: "orders", id: "order_1"), reason: "$reason",
+      since: Timestamp(millisecondsSinceEpoch: 1_700_000_000_123))
+    let saved = try await store.commit([], progress, holding: leased.lease, for: long)
+    let stopped = try await store.progress(of: progress.projection)
+    try require(saved && stopped == progress, "stored: \(String(describing: stopped))")
+    try require(progress.collection == "\(progress.projection)__v4", progress.collection)
+    progress.failure = nil
+    progress.parked = nil
+    _ = try await store.commit([], progress, holding: leased.lease, for: long)
+    let mended = try await store.progress(of: progress.projection)
+    try require(mended == progress, "mended: \(String(describing: mended))")
+    let successor = try await taken(progress.projection, store, by: "b", .always)
+    try await store.remove(leased.lease)
+    let kept = try await store.progress(of: progress.projection)
+    try require(kept == progress, "who had lost the lease removed the progress")
+    try await store.remove(successor.lease)
+    let removed = try await store.progress(of: progress.projection)
+    try require(removed == nil, "removed: \(String(describing: removed))")
   }
 
   private static func checkpoints(_ store: any ReadModelStore) async throws {

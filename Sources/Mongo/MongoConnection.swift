@@ -8,6 +8,7 @@ public actor MongoConnection {
   private var handle: ClientHandle?
   private var openCursor: CursorHandle?
   private var openStream: ChangeStreamHandle?
+  private var session: SessionHandle?
 
   public nonisolated var unownedExecutor: UnownedSerialExecutor {
     executor.asUnownedSerialExecutor()
@@ -22,6 +23,7 @@ public actor MongoConnection {
   isolated deinit {
     openCursor = nil
     openStream = nil
+    session = nil
     handle = nil
   }
 
@@ -59,7 +61,13 @@ public actor MongoConnection {
       writer.append("ordered", true)
       writer.append("validate", false)
     }
-    return try withCollection(name) { collection in
+    return try insert(documents, into: name, options: options)
+  }
+
+  private func insert(
+    _ documents: [BSONDocument], into name: String, options: BSONDocument
+  ) throws -> WriteReply {
+    try withCollection(name) { collection in
       try options.withPointer { options in
         try BSONDocument.withHeaders(documents) { pointers in
           let reply = BSONReply()
@@ -103,6 +111,9 @@ public actor MongoConnection {
           throw MongoError(domain: .client, code: 0, operation: operation, message: "no bulk")
         }
         defer { mongoc_bulk_operation_destroy(bulk) }
+        if let session = session?.session {
+          mongoc_bulk_operation_set_client_session(bulk, session)
+        }
         var error = bson_error_t()
         for write in writes {
           let isTaken: Bool
@@ -133,6 +144,29 @@ public actor MongoConnection {
           operation: operation)
       }
     }
+  }
+
+  /// Runs the writes of `body` as one transaction: all of them or none. `body` answering false, or
+  /// throwing, leaves nothing. True when it was committed, with majority and journal.
+  ///
+  /// What `body` writes by ``write(_:to:ordered:)`` belongs to the transaction; it must do nothing
+  /// else with this connection. A commit whose outcome is not known is sent again, which is safe,
+  /// for a few seconds; then it throws.
+  public func transaction(_ body: () throws -> Bool) throws -> Bool {
+    session = try SessionHandle.start(on: client())
+    // The session ends before anything else uses the connection.
+    defer { session = nil }
+    do {
+      guard try body() else {
+        session?.abort()
+        return false
+      }
+    } catch {
+      session?.abort()
+      throw error
+    }
+    try session?.commit()
+    return true
   }
 
   /// Runs a command that writes (`createIndexes`, `drop` …) with the connection's write concern.
@@ -166,6 +200,15 @@ public actor MongoConnection {
     }
   }
 
+  /// Inserts in any order: an error does not stop the rest.
+  public func insertUnordered(_ documents: [BSONDocument], into name: String) throws -> WriteReply {
+    let options = BSONDocument { writer in
+      writer.append("ordered", false)
+      writer.append("validate", false)
+    }
+    return try insert(documents, into: name, options: options)
+  }
+
   /// Finds documents and decodes each in place, on this thread.
   public func find<Element>(
     _ filter: BSONDocument, in name: String, options: BSONDocument = BSONDocument(),
@@ -174,6 +217,16 @@ public actor MongoConnection {
     try startCursor(filter, in: name, options: options)
     defer { openCursor = nil }
     return try nextElements(limit: .max, decode: decode)
+  }
+
+  /// Finds documents and shows each in place, on this thread.
+  public func forEach(
+    _ filter: BSONDocument, in name: String, options: BSONDocument = BSONDocument(),
+    _ body: (BSONView) throws -> Void
+  ) throws {
+    try startCursor(filter, in: name, options: options)
+    defer { openCursor = nil }
+    while try nextDocument(body) {}
   }
 
   /// Runs an aggregation and decodes each result in place, on this thread.
@@ -216,19 +269,26 @@ public actor MongoConnection {
   func nextElements<Element>(
     limit: Int, decode: (BSONView) throws -> Element
   ) throws -> [Element] {
-    guard let cursor = openCursor?.cursor, let operation = openCursor?.operation else { return [] }
     var elements: [Element] = []
+    while elements.count < limit, try nextDocument({ elements.append(try decode($0)) }) {}
+    return elements
+  }
+
+  /// Shows the next document of the open cursor; false at its end.
+  private func nextDocument(_ body: (BSONView) throws -> Void) throws -> Bool {
+    guard let cursor = openCursor?.cursor, let operation = openCursor?.operation else {
+      return false
+    }
     var document: OpaquePointer?
-    while elements.count < limit, mongoc_cursor_next(cursor, &document), let document {
+    if mongoc_cursor_next(cursor, &document), let document {
       let bytes = UnsafeRawBufferPointer(
         start: bson_get_data(document), count: Int(magasin_bson_length(document)))
-      elements.append(try decode(BSONView(bytes)))
+      try body(BSONView(bytes))
+      return true
     }
     var error = bson_error_t()
-    if mongoc_cursor_error(cursor, &error) {
-      throw MongoError(error, operation: operation)
-    }
-    return elements
+    if mongoc_cursor_error(cursor, &error) { throw MongoError(error, operation: operation) }
+    return false
   }
 
   func closeCursor() { openCursor = nil }

@@ -69,9 +69,10 @@ struct APIUnderTest {
     return logger
   }
 
-  private func drive<P: Projection>(_ projection: P) async throws {
+  func drive<P: Projection>(_ projection: P) async throws {
     try await ProjectionDriver(
-      projection, log: log, store: store, board: board, logger: Self.quietLogger
+      projection, reader: SharedReader(log), store: store, board: board,
+      logger: Self.quietLogger
     ).run()
   }
 

@@ -11,6 +11,9 @@ struct FailingLog: EventLog {
   }
 
   func read(after position: Position, limit: Int) async throws -> [RecordedCommit] { throw error }
+  func scan(
+    _ positions: Range<Position>, for selection: EventSelection
+  ) async throws -> LogSlice { throw error }
   func readStream(
     _ stream: StreamName, from version: Version, limit: Int
   ) async throws -> [Recorded] { throw error }

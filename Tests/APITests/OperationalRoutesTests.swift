@@ -174,7 +174,7 @@ private final class FakeAdministration: ProjectionAdministration {
     }
   }
 
-  func startRebuild(of name: String) async throws -> RebuildReport {
+  func startRebuild(of name: String, expectsSame: Bool) async throws -> RebuildReport {
     try check(name)
     guard running.withLock({ $0.insert(name).inserted }) else {
       throw ProjectionAdministrationError.rebuildRunning(name)
@@ -185,6 +185,19 @@ private final class FakeAdministration: ProjectionAdministration {
   func rebuild(of name: String) async throws -> RebuildReport? {
     try check(name)
     return running.withLock { $0.contains(name) } ? report(name) : nil
+  }
+
+  func skip(_ name: String, at position: Position, _ act: OperatorAct) async throws -> Position {
+    try check(name)
+    guard position == Position(9) else {
+      throw ProjectionOperations.Refusal.stoppedElsewhere(name, at: Position(9))
+    }
+    return Position(11)
+  }
+
+  func resume(_ name: String, _ act: OperatorAct) async throws -> Position {
+    try check(name)
+    throw ProjectionOperations.Refusal.notStopped(name)
   }
 
   private func check(_ name: String) throws {

@@ -1,4 +1,5 @@
 import EventSourcing
+import EventSourcingTesting
 import Logging
 import Synchronization
 import Testing
@@ -13,12 +14,12 @@ func drive<P: Projection>(
   stopsAtFailure: Bool = true
 ) async throws {
   let driver = ProjectionDriver(
-    projection, log: log, store: store, board: board, logger: quiet,
+    projection, reader: SharedReader(log), store: store, board: board, logger: quiet,
     batchCommitsMax: batchCommitsMax)
   let running = Task { try await driver.run() }
   let head = try await log.head()
   // The driver publishes its first progress soon after it starts.
-  while board.status(of: projection.name)?.progress.position ?? .start < head,
+  while board.progress(of: projection.name)?.position ?? .start < head,
     !stopsAtFailure || board.status(of: projection.name)?.failure == nil
   {
     try await Task.sleep(for: .milliseconds(5))
@@ -42,12 +43,12 @@ func serving(_ projection: String, in store: any ReadModelStore) async throws ->
   }
 }
 
-/// A store that dies between writing rows and saving the checkpoint: every batch is applied twice,
-/// the first time perhaps only in part.
-final class CrashingReadModels: ReadModelStore {
+/// A store that fails at every commit once, before or after it has done it: every batch is applied
+/// twice.
+final class CrashingReadModels: ForwardingReadModels {
   struct Crash: Error {}
 
-  let rows = InMemoryReadModels()
+  let base = InMemoryReadModels()
   private let crashed = Mutex(Set<Position>())
 
   var crashes: Int { crashed.withLock(\.count) }
@@ -57,40 +58,14 @@ final class CrashingReadModels: ReadModelStore {
     crashed.withLock { $0.insert(position).inserted }
   }
 
-  func prepare(_ collection: String, indexes: [ReadModelIndex]) async throws {
-    try await rows.prepare(collection, indexes: indexes)
-  }
-  func drop(_ collection: String) async throws { try await rows.drop(collection) }
-  func load(_ ids: [String], from collection: String) async throws -> [String: StoredRow] {
-    try await rows.load(ids, from: collection)
-  }
-  func write(_ batch: [StoredRow], to collection: String) async throws {
-    if let last = batch.map(\.position).max(), crashes(at: last) {
-      try await rows.write(Array(batch.prefix(batch.count / 2)), to: collection)
-      throw Crash()
-    }
-    try await rows.write(batch, to: collection)
-  }
-  func find(_ query: ReadModelQuery, in collection: String) async throws -> [StoredRow] {
-    try await rows.find(query, in: collection)
-  }
-  func rows(of collection: String, after id: String?, limit: Int) async throws -> [StoredRow] {
-    try await rows.rows(of: collection, after: id, limit: limit)
-  }
-  func progress(of projection: String) async throws -> ProjectionProgress? {
-    try await rows.progress(of: projection)
-  }
-  func save(_ progress: ProjectionProgress, replacing generation: Int) async throws -> Bool {
-    // Negative: apart from the crashes while writing rows.
-    if progress.position > .start, crashes(at: Position(-progress.position.rawValue)) {
-      throw Crash()
-    }
-    return try await rows.save(progress, replacing: generation)
-  }
-  func checkpoint(of subscription: String) async throws -> Position {
-    try await rows.checkpoint(of: subscription)
-  }
-  func saveCheckpoint(_ position: Position, of subscription: String) async throws {
-    try await rows.saveCheckpoint(position, of: subscription)
+  func commit(
+    _ rows: [StoredRow], _ progress: ProjectionProgress, holding lease: Lease,
+    for duration: Duration
+  ) async throws -> Bool {
+    let crashes = progress.position > .start && crashes(at: progress.position)
+    if crashes, progress.position.rawValue.isMultiple(of: 2) { throw Crash() }
+    let isDone = try await base.commit(rows, progress, holding: lease, for: duration)
+    if crashes { throw Crash() }
+    return isDone
   }
 }

@@ -85,7 +85,9 @@ struct FoldPropertiesTests {
     _ projection: P, _ log: InMemoryLog, _ store: InMemoryReadModels
   ) async throws {
     let live = try await serving(projection.name, in: store)
-    let report = try await ProjectionRebuild(projection, log: log, store: store).run()
+    let report = try await ProjectionRebuild(
+      projection, log: log, store: store, settings: RebuildSettings(grace: .zero)
+    ).run()
     #expect(report.differences.isEmpty)
     #expect(report.generation == 2)
     #expect(report.rows == live.count)

@@ -25,6 +25,14 @@ public struct OrdersProjection: Projection {
   public init() {}
 
   public var name: String { "orders" }
+  /// 2: rows name the events that made them.
+  public var version: Int { 2 }
+  public var consumes: EventSelection {
+    EventSelection([
+      Orders.category: Self.orderTypes, Inventory.category: Self.stockTypes,
+      Payments.category: Self.paymentTypes, Notifications.category: Self.notificationTypes,
+    ])
+  }
   public var indexes: [ReadModelIndex] {
     let newestFirst = ReadModelIndex.Key("position_created", isDescending: true)
     let latestFirst = ReadModelIndex.Key("created_at", isDescending: true)
@@ -39,13 +47,7 @@ public struct OrdersProjection: Projection {
   }
 
   public func rows(touchedBy event: Recorded) throws -> [String] {
-    guard
-      event.isOne(of: Self.orderTypes, in: Orders.self)
-        || event.isOne(of: Self.stockTypes, in: Inventory.self)
-        || event.isOne(of: Self.paymentTypes, in: Payments.self)
-        || event.isOne(of: Self.notificationTypes, in: Notifications.self)
-    else { return [] }
-    return [try event.data.orderID().text]
+    [try event.data.orderID().text]
   }
 
   public func apply(_ event: Recorded, to row: OrderRow?, id: String) throws -> OrderRow? {

@@ -5,16 +5,16 @@ public struct SagasProjection: Projection {
   public init() {}
 
   public var name: String { "sagas" }
+  public var consumes: EventSelection {
+    EventSelection([SagaEntry.category: SagaEntry.types])
+  }
   public var indexes: [ReadModelIndex] {
     let newestFirst = ReadModelIndex.Key("position_started", isDescending: true)
     return [ReadModelIndex(newestFirst), ReadModelIndex(.init("state"), newestFirst)]
   }
 
   public func rows(touchedBy event: Recorded) throws -> [String] {
-    guard event.stream.category == SagaEntry.category, SagaEntry.types.contains(event.type) else {
-      return []
-    }
-    return [event.stream.id]
+    [event.stream.id]
   }
 
   public func apply(_ event: Recorded, to row: SagaRow?, id: String) throws -> SagaRow? {

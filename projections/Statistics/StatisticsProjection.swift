@@ -11,10 +11,10 @@ public struct StatisticsProjection: Projection {
   public init() {}
 
   public var name: String { "statistics" }
+  public var consumes: EventSelection { EventSelection([Orders.category: Self.types]) }
   public var indexes: [ReadModelIndex] { [ReadModelIndex(.init("kind"), .init("date"))] }
 
   public func rows(touchedBy event: Recorded) throws -> [String] {
-    guard event.isOne(of: Self.types, in: Orders.self) else { return [] }
     let day = try event.data.timestamp("initiated_at").day
     return [StatisticsRow.Span.day(day).id, StatisticsRow.Span.total.id]
   }

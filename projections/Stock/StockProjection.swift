@@ -16,6 +16,11 @@ public struct StockProjection: Projection {
   public init() {}
 
   public var name: String { "stock" }
+  public var consumes: EventSelection {
+    EventSelection([
+      Inventory.category: Self.stockTypes, Products.category: Self.productTypes,
+    ])
+  }
   public var indexes: [ReadModelIndex] {
     [
       ReadModelIndex(.init("product_id")),
@@ -24,11 +29,7 @@ public struct StockProjection: Projection {
   }
 
   public func rows(touchedBy event: Recorded) throws -> [String] {
-    guard
-      event.isOne(of: Self.stockTypes, in: Inventory.self)
-        || event.isOne(of: Self.productTypes, in: Products.self)
-    else { return [] }
-    return [try event.data.productID().text]
+    [try event.data.productID().text]
   }
 
   public func apply(_ event: Recorded, to row: StockRow?, id: String) throws -> StockRow? {

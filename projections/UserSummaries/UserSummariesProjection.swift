@@ -12,18 +12,18 @@ public struct UserSummariesProjection: Projection {
   public init() {}
 
   public var name: String { "user_summaries" }
+  public var consumes: EventSelection {
+    EventSelection([
+      Orders.category: Self.orderTypes, Customers.category: Self.customerTypes,
+    ])
+  }
   public var indexes: [ReadModelIndex] {
     [ReadModelIndex(.init("currency"), .init("spent_minor_units", isDescending: true))]
   }
 
   public func rows(touchedBy event: Recorded) throws -> [String] {
-    if event.isOne(of: Self.orderTypes, in: Orders.self) {
-      return [try event.data.customerID().text]
-    }
-    if event.isOne(of: Self.customerTypes, in: Customers.self) {
-      return [try event.data.customerID("customer_id").text]
-    }
-    return []
+    let isOrder = event.stream.category == Orders.category
+    return [try event.data.customerID(isOrder ? "user_id" : "customer_id").text]
   }
 
   public func apply(

@@ -12,7 +12,7 @@ struct ManualEvent {
   /// Written by commands only, so that nobody can forge an order or a payment.
   static let reservedCategories: Set<String> = [
     Orders.category, Inventory.category, Payments.category, Products.category, Customers.category,
-    Notifications.category, "sagas",
+    Notifications.category, ProjectionOperations.category, "sagas",
   ]
 
   let event: ProposedEvent

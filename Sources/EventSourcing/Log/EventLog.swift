@@ -26,6 +26,11 @@ public protocol EventLog: Sendable {
   /// - Throws: ``LogCorruption`` on a hole.
   func read(after position: Position, limit: Int) async throws -> [RecordedCommit]
 
+  /// The commits whose first position is in `positions`, and of their events those that `selection`
+  /// takes. The others are not decoded.
+  /// - Throws: ``LogCorruption`` on a hole between two of these commits.
+  func scan(_ positions: Range<Position>, for selection: EventSelection) async throws -> LogSlice
+
   /// A stream's events in order, from `version` (inclusive), at most `limit`.
   func readStream(_ stream: StreamName, from version: Version, limit: Int) async throws
     -> [Recorded]

@@ -15,6 +15,11 @@ public struct Position: Sendable, Hashable, Comparable, CustomStringConvertible 
   public var description: String { String(rawValue) }
 }
 
+extension Range<Position> {
+  /// How many positions it spans.
+  public var count: Int { Int(upperBound.rawValue - lowerBound.rawValue) }
+}
+
 /// The number of an event in its stream, 1, 2, 3 … without a hole. `.none` (0): no event yet.
 public struct Version: Sendable, Hashable, Comparable, CustomStringConvertible {
   public var rawValue: Int64

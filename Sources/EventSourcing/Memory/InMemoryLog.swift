@@ -85,6 +85,18 @@ public final class InMemoryLog: EventLog {
     return low
   }
 
+  public func scan(
+    _ positions: Range<Position>, for selection: EventSelection
+  ) async throws -> LogSlice {
+    let commits = try await read(
+      after: Position(positions.lowerBound.rawValue - 1), limit: positions.count)
+    let whole = commits.drop { $0.events.first?.index != 0 }
+      .prefix { $0.header.firstPosition < positions.upperBound }
+    return LogSlice(
+      first: whole.first?.header.firstPosition, next: whole.last.map { $0.header.lastPosition + 1 },
+      events: whole.flatMap { $0.events.filter(selection.takes) })
+  }
+
   public func readStream(
     _ stream: StreamName, from version: Version, limit: Int
   ) async throws -> [Recorded] {

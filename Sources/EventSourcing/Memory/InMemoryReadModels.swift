@@ -2,10 +2,17 @@ import Synchronization
 
 /// Rows and checkpoints in memory: the second conformer of ``ReadModelStore``.
 public final class InMemoryReadModels: ReadModelStore {
-  private struct State {
+  fileprivate struct State {
     var collections: [String: [String: StoredRow]] = [:]
     var progress: [String: ProjectionProgress] = [:]
+    var leases: [String: Held] = [:]
     var checkpoints: [String: Position] = [:]
+  }
+
+  fileprivate struct Held {
+    var owner: String
+    var token: Int64
+    var until: ContinuousClock.Instant
   }
 
   private let state = Mutex(State())
@@ -31,12 +38,16 @@ public final class InMemoryReadModels: ReadModelStore {
   }
 
   public func write(_ rows: [StoredRow], to collection: String) async throws {
+    state.withLock { $0.write(rows, to: collection) }
+  }
+
+  public func insert(_ rows: [StoredRow], into collection: String) async throws -> Int {
     state.withLock { state in
-      for row in rows
-      where state.collections[collection]?[row.id]?.position ?? .start < row.position {
+      for row in rows where state.collections[collection]?[row.id] == nil {
         state.collections[collection, default: [:]][row.id] = row
       }
     }
+    return rows.reduce(0) { $0 + JSONWriter.bytes(.object($1.fields)).count }
   }
 
   public func find(_ query: ReadModelQuery, in collection: String) async throws -> [StoredRow] {
@@ -75,16 +86,80 @@ public final class InMemoryReadModels: ReadModelStore {
     state.withLock { $0.progress[projection] }
   }
 
-  public func save(
-    _ progress: ProjectionProgress, replacing generation: Int
+  public func compare(_ old: String, with new: String) async throws -> RowComparison {
+    state.withLock { state in
+      let old = state.collections[old] ?? [:]
+      let new = state.collections[new] ?? [:]
+      var comparison = RowComparison()
+      comparison.rows = new.count
+      for id in Set(old.keys).union(new.keys).sorted() where old[id] != new[id] {
+        if let before = old[id], let after = new[id], before.position == after.position {
+          comparison.addDifferent(id)
+        } else {
+          comparison.unsettled.append(id)
+        }
+      }
+      return comparison
+    }
+  }
+
+  public func acquire(
+    _ projection: String, version: Int, owner: String, for duration: Duration,
+    _ takeover: LeaseTakeover
+  ) async throws -> LeasedProgress? {
+    state.withLock { state in
+      let held = state.leases[projection]
+      if let held, held.until > .now {
+        switch takeover {
+        case .whenFree: return nil
+        case .whenFreeOrDead(let isDead): guard isDead(held.owner) else { return nil }
+        case .always: break
+        }
+      }
+      let token = (held?.token ?? 0) + 1
+      state.leases[projection] = Held(owner: owner, token: token, until: .now + duration)
+      let progress =
+        state.progress[projection]
+        ?? ProjectionProgress(
+          projection: projection, generation: 1, version: version, position: .start)
+      state.progress[projection] = progress
+      return LeasedProgress(
+        lease: Lease(name: projection, owner: owner, token: token), progress: progress)
+    }
+  }
+
+  public func renew(_ lease: Lease, for duration: Duration) async throws -> Bool {
+    state.withLock { $0.extend(lease, by: duration) }
+  }
+
+  public func release(_ lease: Lease) async throws {
+    _ = state.withLock { $0.extend(lease, by: .zero) }
+  }
+
+  public func holder(of projection: String) async throws -> LeaseHolder? {
+    state.withLock { state in
+      state.leases[projection].map {
+        LeaseHolder(owner: $0.owner, token: $0.token, isExpired: $0.until <= .now)
+      }
+    }
+  }
+
+  public func commit(
+    _ rows: [StoredRow], _ progress: ProjectionProgress, holding lease: Lease,
+    for duration: Duration
   ) async throws -> Bool {
     state.withLock { state in
-      let stored = state.progress[progress.projection]
-      guard stored?.generation ?? 0 == generation,
-        stored?.position ?? .start <= progress.position
-      else { return false }
-      state.progress[progress.projection] = progress
+      guard state.extend(lease, by: duration) else { return false }
+      for row in rows { state.collections[progress.collection, default: [:]][row.id] = row }
+      state.progress[lease.name] = progress
       return true
+    }
+  }
+
+  public func remove(_ lease: Lease) async throws {
+    state.withLock { state in
+      guard state.extend(lease, by: .zero) else { return }
+      state.progress[lease.name] = nil
     }
   }
 
@@ -135,6 +210,21 @@ public final class InMemoryReadModels: ReadModelStore {
     case .array: 4
     case .bool: 5
     }
+  }
+}
+
+extension InMemoryReadModels.State {
+  mutating func write(_ rows: [StoredRow], to collection: String) {
+    for row in rows where collections[collection]?[row.id]?.position ?? .start < row.position {
+      collections[collection, default: [:]][row.id] = row
+    }
+  }
+
+  /// False when the lease is not held any more.
+  mutating func extend(_ lease: Lease, by duration: Duration) -> Bool {
+    guard leases[lease.name]?.token == lease.token else { return false }
+    leases[lease.name]?.until = .now + duration
+    return true
   }
 }
 

@@ -1,9 +1,18 @@
 /// A read model as a pure fold: `(row, event) -> row`.
+///
+/// Write the first six members; the others have implementations that no projection replaces. They
+/// stand among the requirements so that the compiler makes code of its own for each projection:
+/// shared generic code spends half of its time on looking types up.
 public protocol Projection: Sendable {
   associatedtype Row: ReadModelRow
 
   /// The name of the read model, plural: `orders`.
   var name: String { get }
+  /// The number of the fold, from 1. Raise it with every change of the rows or of what events do to
+  /// them: rows that another fold made are not folded on, but rebuilt.
+  var version: Int { get }
+  /// The events that it consumes. Others are never shown to it.
+  var consumes: EventSelection { get }
   /// Secondary indexes of the rows' collection.
   var indexes: [ReadModelIndex] { get }
   /// The rows that an event touches; none when the event is of no interest.
@@ -11,6 +20,20 @@ public protocol Projection: Sendable {
   /// The row after the event. `row` is nil when there is none yet; answering nil changes nothing.
   /// Throws for an event that cannot be applied: the projection then stops at it, loudly.
   func apply(_ event: Recorded, to row: Row?, id: String) throws -> Row?
+
+  /// The rows that events touch, in the order of the events, up to the first that is unreadable.
+  func touches(of events: [Recorded], skipping skipped: Set<Position>) -> Touches
+  /// Takes stored rows; those of `absent` are known not to exist.
+  func take(_ stored: [StoredRow], absent: [String], into rows: inout FoldedRows<Row>) throws
+  /// Folds events into rows, all of which must be there.
+  func fold(_ touches: Touches, of events: [Recorded], into rows: inout FoldedRows<Row>)
+    -> ProjectionPoisoned?
+  /// Rows in the form in which they are stored.
+  func stored(_ rows: [FoldedRows<Row>.Changed]) -> [StoredRow]
+}
+
+extension Projection {
+  public var version: Int { 1 }
 }
 
 /// A row as a value with an exact, ordered form for storage.
@@ -49,50 +72,18 @@ public struct StoredRow: Sendable, Hashable {
 /// An event that a projection could not apply.
 public struct ProjectionPoisoned: Error, Sendable, CustomStringConvertible {
   public var projection: String
-  public var position: Position
+  public var event: Recorded
   public var reason: String
+
+  public init(projection: String, event: Recorded, reason: String) {
+    self.projection = projection
+    self.event = event
+    self.reason = reason
+  }
+
+  public var position: Position { event.position }
   public var description: String {
-    "projection \(projection) stopped at position \(position): \(reason)"
-  }
-}
-
-extension Projection {
-  /// Folds a batch of events into rows: one fetch, then memory only. Answers the rows that
-  /// changed, sorted by id. Events at or below a row's own position are not applied again.
-  func fold(
-    _ events: [Recorded], loading: ([String]) async throws -> [String: StoredRow]
-  ) async throws -> [StoredRow] {
-    var touches: [(event: Recorded, ids: [String])] = []
-    var ids: Set<String> = []
-    for event in events {
-      let touched: [String]
-      do { touched = try rows(touchedBy: event) } catch { throw poisoned(event, error) }
-      guard !touched.isEmpty else { continue }
-      touches.append((event, touched))
-      ids.formUnion(touched)
-    }
-    guard !touches.isEmpty else { return [] }
-    let stored = try await loading(ids.sorted())
-    var folded: [String: (row: Row, position: Position)] = [:]
-    var changed: Set<String> = []
-    for (id, row) in stored { folded[id] = (try Row(fields: row.fields), row.position) }
-    for (event, ids) in touches {
-      for id in ids where folded[id]?.position ?? .start < event.position {
-        do {
-          guard let row = try apply(event, to: folded[id]?.row, id: id) else { continue }
-          folded[id] = (row, event.position)
-          changed.insert(id)
-        } catch {
-          throw poisoned(event, error)
-        }
-      }
-    }
-    return changed.sorted().compactMap { id in
-      folded[id].map { StoredRow(id: id, position: $0.position, fields: $0.row.fields) }
-    }
-  }
-
-  private func poisoned(_ event: Recorded, _ error: any Error) -> ProjectionPoisoned {
-    ProjectionPoisoned(projection: name, position: event.position, reason: "\(error)")
+    "projection \(projection) stopped at position \(position), \(event.type) of \(event.stream): "
+      + reason
   }
 }

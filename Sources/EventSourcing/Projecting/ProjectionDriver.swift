@@ -1,31 +1,38 @@
 import Logging
 import ServiceLifecycle
 
-/// Keeps one read model up to date: reads the log after the checkpoint, folds, writes rows, then
-/// the checkpoint. A crash between the two writes the same rows again, which changes nothing.
+/// Keeps one read model up to date: reads the log after the checkpoint, folds, and commits rows and
+/// checkpoint together.
+///
+/// Of all processes that run it one drives, by a lease; the others wait for it to die. Who wakes up
+/// after its lease was taken writes nothing: each commit names the lease's token. An event that
+/// cannot be applied stops it, loudly, until an operator says how to go on
+/// (``ProjectionOperations``).
 public final class ProjectionDriver<P: Projection>: Service {
   private let projection: P
-  private let log: any EventLog
+  private let reader: SharedReader
   private let store: any ReadModelStore
   private let board: ProjectionBoard
   private let logger: Logger
   private let batchCommitsMax: Int
+  private let identity: DriverIdentity
 
-  /// A batch while there are many requests, so that the pause that it makes necessary is short.
-  private static var smallBatchMax: Int { 100 }
-  /// Well below what a rebuild leaves to readers of the old rows (``ProjectionRebuild``), and what
-  /// a reader waits for a position.
-  private static var pauseMax: Duration { .seconds(1) }
-
+  /// - Parameters:
+  ///   - reader: shared by all projections of a process, so that they read the log once.
+  ///   - identity: who this process is, so that another can tell whether it is alive.
   public init(
-    _ projection: P, log: any EventLog, store: any ReadModelStore, board: ProjectionBoard,
-    logger: Logger, batchCommitsMax: Int = 1000
+    _ projection: P, reader: SharedReader, store: any ReadModelStore, board: ProjectionBoard,
+    logger: Logger, identity: DriverIdentity = .anonymous,
+    batchCommitsMax: Int = SharedReader.pageMax
   ) {
     self.projection = projection
-    self.log = log
+    self.reader = reader
     self.store = store
     self.board = board
+    var logger = logger
+    logger[metadataKey: "projection"] = "\(projection.name)"
     self.logger = logger
+    self.identity = identity
     self.batchCommitsMax = batchCommitsMax
   }
 
@@ -36,20 +43,22 @@ public final class ProjectionDriver<P: Projection>: Service {
       var failures = 0
       while !Task.isCancelled {
         do {
-          try await follow(&failures)
+          guard let leased = try await takeLease() else { continue }
+          do {
+            try await drive(leased) { failures = 0 }
+          } catch {
+            board.stopDriving(projection.name)
+            if Task.isCancelled || error is LeaseLost { try? await store.release(leased.lease) }
+            throw error
+          }
         } catch is CancellationError {
           return
-        } catch let poison as ProjectionPoisoned {
-          failures += 1
-          logger.critical("\(poison)")
-          await record(poison)
-          try? await Task.sleep(for: .seconds(5))
+        } catch is LeaseLost {
+          logger.notice("another process drives this projection now")
         } catch {
           if Task.isCancelled { return }
           failures += 1
-          logger.warning(
-            "projection cannot go on, trying again",
-            metadata: ["projection": "\(projection.name)", "error": "\(error)"])
+          logger.warning("projection cannot go on, trying again", metadata: ["error": "\(error)"])
           board.report(projection.name, failure: "\(error)")
           try? await Task.sleep(for: Backoff.standard.delay(attempt: failures))
         }
@@ -57,92 +66,100 @@ public final class ProjectionDriver<P: Projection>: Service {
     }
   }
 
-  private func follow(_ failures: inout Int) async throws {
-    var progress = try await Self.start(projection, store: store)
-    board.publish(progress)
+  /// The lease, or nil after a while in which somebody else has held it.
+  private func takeLease() async throws -> LeasedProgress? {
+    let identity = identity
+    let leased = try await store.acquire(
+      projection.name, version: projection.version, owner: identity.name,
+      for: ProjectionLease.duration,
+      .whenFreeOrDead { $0 == identity.name || identity.isDead($0) })
+    if let leased { return leased }
+    board.standBy(projection.name)
+    try await Task.sleep(for: ProjectionLease.standbyPause)
+    return nil
+  }
+
+  private func drive(
+    _ leased: LeasedProgress, succeeded: () -> Void
+  ) async throws {
+    var session = DrivingSession(projection, leased: leased, store: store, board: board)
+    try await session.begin(log: reader.log)
     var isBehind = true
     var isGivingWay = false
-    while !Task.isCancelled {
+    while true {
+      try Task.checkCancellation()
       if !isBehind {
         // Who has come to the end need not ask the database to know that.
-        await log.waitForEvents(after: progress.position, timeout: .seconds(1))
+        await reader.log.waitForEvents(
+          after: session.progress.position, timeout: ProjectionLease.renewalPause)
       }
       let begun = ContinuousClock.now
-      let limit = isGivingWay ? Self.smallBatchMax : batchCommitsMax
-      let moved = try await Self.step(
-        projection, from: progress, log: log, store: store, limit: limit)
-      if let moved {
-        guard try await store.save(moved, replacing: progress.generation) else {
-          return  // a rebuild has flipped the pointer: start again from it
-        }
-        isBehind = moved.position.rawValue - progress.position.rawValue >= Int64(limit)
-        progress = moved
-        failures = 0
-        board.publish(progress)
-        isGivingWay = await log.giveWay(atMost: min((.now - begun) * 20, Self.pauseMax))
-      } else {
-        isBehind = false
-        board.publish(progress)
-        if let stored = try await store.progress(of: projection.name),
-          stored.generation != progress.generation
-        {
-          return
-        }
+      let limit = isGivingWay ? ProjectionPace.smallBatchMax : batchCommitsMax
+      let commits = try await reader.read(after: session.progress.position, limit: limit)
+      isBehind = commits.count == limit
+      guard !commits.isEmpty else {
+        try await session.keepLease()
+        continue
       }
+      if let poison = try await session.apply(commits.flatMap(\.events)) {
+        logger.critical("\(poison)")
+        try await waitForOperator(&session)
+        isBehind = true
+        continue
+      }
+      succeeded()
+      isGivingWay = await reader.log.giveWay(
+        atMost: min((.now - begun) * 20, ProjectionPace.pauseMax))
     }
   }
 
-  private func record(_ poison: ProjectionPoisoned) async {
-    board.report(projection.name, failure: poison.description)
-    guard var progress = try? await store.progress(of: projection.name) else { return }
-    progress.failure = poison.description
-    _ = try? await store.save(progress, replacing: progress.generation)
+  /// Returns when an operator has said how to go on.
+  private func waitForOperator(_ session: inout DrivingSession<P>) async throws {
+    while try await !session.readOperations(log: reader.log) {
+      try await Task.sleep(for: ProjectionLease.standbyPause)
+      try await session.keepLease()
+    }
+    logger.notice("an operator has the projection go on")
+  }
+}
+
+/// How long a projection holds its lease, and how often it looks after it. A death is noticed
+/// after ``duration`` and ``standbyPause`` at most.
+enum ProjectionLease {
+  static let duration: Duration = .seconds(3)
+  static let renewalPause: Duration = .seconds(1)
+  static let standbyPause: Duration = .milliseconds(250)
+}
+
+enum ProjectionPace {
+  /// Commits of a batch while there are many requests, so that the pause that it makes necessary is
+  /// short.
+  static let smallBatchMax = 100
+  /// Well below what a rebuild leaves to readers of the old rows (``ProjectionRebuild``), and what
+  /// a reader waits for a position.
+  static let pauseMax: Duration = .seconds(1)
+}
+
+/// Somebody else has taken the lease: nothing more may be written under it.
+struct LeaseLost: Error {}
+
+/// Which process a driver runs in.
+public struct DriverIdentity: Sendable {
+  public let name: String
+  /// Whether the owner of a lease is known to be dead: the lease need not be waited for then.
+  let isDead: @Sendable (_ owner: String) -> Bool
+
+  /// - Parameter name: of the process; a number of its own is added.
+  public init(process name: String, isDead: @escaping @Sendable (_ process: String) -> Bool) {
+    self.name = "\(name)#\(CommandID.random().uuid.text.suffix(12))"
+    self.isDead = { owner in
+      guard let mark = owner.lastIndex(of: "#") else { return false }
+      return isDead(String(owner[..<mark]))
+    }
   }
 
-  /// The stored progress, or a first generation at the start of the log.
-  static func start(_ projection: P, store: any ReadModelStore) async throws -> ProjectionProgress {
-    if let stored = try await store.progress(of: projection.name) {
-      try await store.prepare(stored.collection, indexes: projection.indexes)
-      return stored
-    }
-    let first = ProjectionProgress(
-      projection: projection.name, generation: 1, position: .start)
-    try await store.prepare(first.collection, indexes: projection.indexes)
-    guard try await store.save(first, replacing: 0) else {
-      return try await store.progress(of: projection.name) ?? first
-    }
-    return first
-  }
-
-  /// Applies one batch and answers the progress after it; nil when there was nothing to read.
-  static func step(
-    _ projection: P, from progress: ProjectionProgress, log: any EventLog,
-    store: any ReadModelStore, limit: Int
-  ) async throws -> ProjectionProgress? {
-    let commits = try await log.read(after: progress.position, limit: limit)
-    guard let last = commits.last else { return nil }
-    do {
-      return try await apply(commits, projection, progress, store, through: last)
-    } catch let poison as ProjectionPoisoned {
-      // Everything before the poisonous commit still counts.
-      let before = commits.filter { $0.header.lastPosition < poison.position }
-      guard let last = before.last else { throw poison }
-      return try await apply(before, projection, progress, store, through: last)
-    }
-  }
-
-  private static func apply(
-    _ commits: [RecordedCommit], _ projection: P, _ progress: ProjectionProgress,
-    _ store: any ReadModelStore, through last: RecordedCommit
-  ) async throws -> ProjectionProgress {
-    let collection = progress.collection
-    let rows = try await projection.fold(commits.flatMap(\.events)) { ids in
-      try await store.load(ids, from: collection)
-    }
-    if !rows.isEmpty { try await store.write(rows, to: collection) }
-    var moved = progress
-    moved.position = last.header.lastPosition
-    moved.failure = nil
-    return moved
+  /// Nobody can tell whether it is alive.
+  public static var anonymous: DriverIdentity {
+    DriverIdentity(process: "anonymous") { _ in false }
   }
 }

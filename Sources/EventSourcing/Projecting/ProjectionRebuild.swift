@@ -1,119 +1,122 @@
-/// Rebuilds a read model from position 1 beside the serving one, compares the two, and flips.
+import Synchronization
+
+/// Rebuilds a read model from position 1 beside the serving one, compares the two, and switches.
 ///
-/// The old rows serve until the flip; a crash before it leaves them serving and the half-built
-/// ones to be dropped by the next rebuild. Positions never go back: the flip happens only at or
-/// beyond the position that the old rows have reached.
+/// The old rows serve and are kept up to date until the switch. For its last step the rebuild takes
+/// the projection's lease, so that the old rows stand still: the new ones are brought to the very
+/// same position, what is not known to be the same is compared, and one commit changes the pointer.
+/// Then the driver goes on with the new rows. A rebuild that was killed goes on where it made its
+/// last checkpoint.
 public struct ProjectionRebuild<P: Projection>: Sendable {
-  public struct Report: Sendable {
-    public var projection: String
-    public var generation: Int
-    public var events: Int64
-    public var rows: Int
-    /// Rows that differ between old and new though both stand at the same position.
-    public var differences: [String]
-    public var duration: Duration
-  }
-
-  public struct Progress: Sendable {
-    public var projection: String
-    public var position: Position
-    public var head: Position
-    public var elapsed: Duration
-    /// 0 … 100.
-    public var percent: Double {
-      head == .start ? 100 : min(100, 100 * Double(position.rawValue) / Double(head.rawValue))
-    }
-    public var eventsPerSecond: Double {
-      let seconds = elapsed / .seconds(1)
-      return seconds > 0 ? Double(position.rawValue) / seconds : 0
-    }
-    public var secondsLeft: Double {
-      let rate = eventsPerSecond
-      return rate > 0 ? Double(head.rawValue - position.rawValue) / rate : 0
-    }
-  }
-
-  /// How long readers that hold the old pointer may go on reading the old rows.
-  private static var grace: Duration { .seconds(5) }
+  private static var leaseDuration: Duration { .seconds(5) }
 
   private let projection: P
   private let log: any EventLog
   private let store: any ReadModelStore
+  private let identity: DriverIdentity
+  private let settings: RebuildSettings
 
-  public init(_ projection: P, log: any EventLog, store: any ReadModelStore) {
+  public init(
+    _ projection: P, log: any EventLog, store: any ReadModelStore,
+    identity: DriverIdentity = .anonymous, settings: RebuildSettings = RebuildSettings()
+  ) {
     self.projection = projection
     self.log = log
     self.store = store
+    self.identity = identity
+    self.settings = settings
   }
 
-  public func run(report: @Sendable (Progress) -> Void = { _ in }) async throws -> Report {
-    let started = ContinuousClock.now
-    let serving = try await ProjectionDriver.start(projection, store: store)
-    var built = ProjectionProgress(
-      projection: projection.name, generation: serving.generation + 1, position: .start)
-    try await store.drop(built.collection)
-    try await store.prepare(built.collection, indexes: projection.indexes)
-    var head = try await log.head()
-    var comparison: (rows: Int, differences: [String])?
-    while true {
-      try Task.checkCancellation()
-      if let moved = try await ProjectionDriver.step(
-        projection, from: built, log: log, store: store, limit: 2000)
-      {
-        built = moved
-        if built.position > head { head = built.position }
-        report(
-          Progress(
-            projection: projection.name, position: built.position, head: head,
-            elapsed: .now - started))
-        continue
+  /// - Throws: ``RebuildFailure``, ``ProjectionPoisoned``, and the errors of log and store. The old
+  ///   rows go on serving.
+  public func run(
+    report: @escaping @Sendable (RebuildProgress) -> Void = { _ in }
+  ) async throws -> RebuildResult {
+    let name = ProjectionProgress.rebuildName(of: projection.name)
+    guard let leased = try await acquire(name, .whenFreeOrDead(identity.isDead)) else {
+      throw RebuildFailure.running(
+        projection.name, owner: try await store.holder(of: name)?.owner ?? "another process")
+    }
+    let leases = HeldLeases(store: store, duration: Self.leaseDuration, first: leased.lease)
+    do {
+      let (result, old) = try await leases.whileKept {
+        var run = RebuildRun(
+          projection, log: log, store: store, leases: leases, settings: settings,
+          report: report)
+        return try await run.carryOut(from: leased) {
+          try await acquire(projection.name, .always)
+        }
       }
-      // Once: under steady writes the live rows move on while rows are compared.
-      guard let compared = comparison else {
-        comparison = try await compare(serving.collection, built.collection)
-        continue
+      try await store.remove(leased.lease)
+      if let old {
+        if result.hasSwitched { try await Task.sleep(for: settings.grace) }
+        try await store.drop(old)
       }
-      let (rows, differences) = compared
-      if try await store.save(built, replacing: serving.generation) {
-        try await Task.sleep(for: Self.grace)
-        try await store.drop(serving.collection)
-        return Report(
-          projection: projection.name, generation: built.generation,
-          events: built.position.rawValue, rows: rows, differences: differences,
-          duration: .now - started - Self.grace)
-      }
-      guard let stored = try await store.progress(of: projection.name),
-        stored.generation == serving.generation
-      else { throw RebuildOvertaken(projection: projection.name) }
+      return result
+    } catch {
+      try? await leases.releaseAll()
+      throw error
     }
   }
 
-  /// Rows of the same position must be the same; rows of another position are compared by nobody:
-  /// one side has seen later events.
-  private func compare(
-    _ old: String, _ new: String
-  ) async throws -> (rows: Int, differences: [String]) {
-    var differences: [String] = []
-    var count = 0
-    var after: String?
-    while true {
-      let rows = try await store.rows(of: new, after: after, limit: 1000)
-      guard let last = rows.last else { return (count, differences) }
-      let others = try await store.load(rows.map(\.id), from: old)
-      for row in rows {
-        guard let other = others[row.id] else { continue }
-        if other.position == row.position, other != row { differences.append(row.id) }
-      }
-      count += rows.count
-      after = last.id
-    }
+  private func acquire(
+    _ name: String, _ takeover: LeaseTakeover
+  ) async throws -> LeasedProgress? {
+    try await store.acquire(
+      name, version: projection.version, owner: identity.name, for: Self.leaseDuration, takeover)
   }
 }
 
-/// Another rebuild of the same projection flipped first.
-public struct RebuildOvertaken: Error, Sendable, CustomStringConvertible {
-  public var projection: String
-  public var description: String {
-    "another rebuild of \(projection) finished first; its rows serve now"
+/// The leases that a rebuild holds: first that of the rebuild, at its end that of the projection.
+final class HeldLeases: Sendable {
+  private let store: any ReadModelStore
+  let duration: Duration
+  private let leases: Mutex<[Lease]>
+
+  init(store: any ReadModelStore, duration: Duration, first: Lease) {
+    self.store = store
+    self.duration = duration
+    leases = Mutex([first])
+  }
+
+  var first: Lease? { leases.withLock(\.first) }
+
+  func add(_ lease: Lease) { leases.withLock { $0.append(lease) } }
+
+  func release(_ lease: Lease) async throws {
+    leases.withLock { $0.removeAll { $0 == lease } }
+    try await store.release(lease)
+  }
+
+  func releaseAll() async throws {
+    for lease in leases.withLock({ Array($0) }) { try await release(lease) }
+  }
+
+  /// Runs `body`, which is cancelled when one of the leases is lost.
+  func whileKept<Result: Sendable>(
+    _ body: @escaping @Sendable () async throws -> Result
+  ) async throws -> Result {
+    try await withThrowingTaskGroup(of: Result?.self) { group in
+      group.addTask { try await body() }
+      group.addTask {
+        try await self.keep()
+        return nil
+      }
+      defer { group.cancelAll() }
+      while let done = try await group.next() { if let done { return done } }
+      throw CancellationError()
+    }
+  }
+
+  private func keep() async throws {
+    while true {
+      try await Task.sleep(for: duration / 5)
+      for lease in leases.withLock({ Array($0) }) {
+        let isHeld: Bool
+        // A fault of the store is waited out: the lease may still be ours afterwards.
+        do { isHeld = try await store.renew(lease, for: duration) } catch { continue }
+        if !isHeld, leases.withLock({ $0.contains(lease) }) { throw LeaseLost() }
+      }
+    }
   }
 }

@@ -4,8 +4,8 @@ public struct ReadModelReader: Sendable {
   public struct Answer<Value: Sendable>: Sendable {
     public var value: Value
     public var position: Position
-    /// Counts rebuilds: which build of the rows answered.
-    public var generation: Int = 1
+    /// Of the rows that were read: see ``ProjectionProgress/generation``.
+    public var generation: Int
   }
 
   public struct Page: Sendable {
@@ -13,6 +13,8 @@ public struct ReadModelReader: Sendable {
     /// Where the next page starts; nil on the last one.
     public var next: PageCursor?
   }
+
+  private static let pollPause: Duration = .milliseconds(10)
 
   private let store: any ReadModelStore
   private let board: ProjectionBoard
@@ -22,12 +24,22 @@ public struct ReadModelReader: Sendable {
     self.board = board
   }
 
-  /// One row by its id.
+  /// One row by its id. Where the projection is driven in this process and the row is hot, no
+  /// database is asked; it is never older than the projection stands.
   public func row(
     _ id: String, of projection: String, minimumPosition: Position?, waitMax: Duration
   ) async throws -> Answer<StoredRow?> {
-    try await read(projection, minimumPosition: minimumPosition, waitMax: waitMax) { collection in
-      try await store.load([id], from: collection)[id]
+    if let hot = board.row(id, of: projection),
+      minimumPosition.map({ $0 <= hot.progress.position }) ?? true
+    {
+      return Answer(
+        value: hot.row, position: hot.progress.position, generation: hot.progress.generation)
+    }
+    return try await read(projection, minimumPosition: minimumPosition, waitMax: waitMax) {
+      progress in
+      let row = try await store.load([id], from: progress.collection)[id]
+      if let row { board.keep(row, of: progress) }
+      return row
     } isEmpty: {
       $0 == nil
     }
@@ -37,10 +49,10 @@ public struct ReadModelReader: Sendable {
   public func page(
     _ query: ReadModelQuery, of projection: String, minimumPosition: Position?, waitMax: Duration
   ) async throws -> Answer<Page> {
-    try await read(projection, minimumPosition: minimumPosition, waitMax: waitMax) { collection in
+    try await read(projection, minimumPosition: minimumPosition, waitMax: waitMax) { progress in
       var oneMore = query
       oneMore.limit = query.limit + 1
-      let rows = try await store.find(oneMore, in: collection)
+      let rows = try await store.find(oneMore, in: progress.collection)
       let page = Array(rows.prefix(query.limit))
       return Page(
         rows: page, next: rows.count > query.limit ? page.last.map(query.cursor(after:)) : nil)
@@ -53,25 +65,26 @@ public struct ReadModelReader: Sendable {
   /// rows are read, so the rows are never older than it says.
   private func read<Value: Sendable>(
     _ projection: String, minimumPosition: Position?, waitMax: Duration,
-    _ body: (String) async throws -> Value, isEmpty: (Value) -> Bool
+    _ body: (ProjectionProgress) async throws -> Value, isEmpty: (Value) -> Bool
   ) async throws -> Answer<Value> {
     var progress = try await current(projection)
     if let minimumPosition, progress.position < minimumPosition {
       progress = try await wait(projection, for: minimumPosition, waitMax: waitMax)
     }
     while true {
-      let value = try await body(progress.collection)
+      let value = try await body(progress)
+      let answer = Answer(
+        value: value, position: progress.position, generation: progress.generation)
       // An empty answer may come from a collection that a rebuild has just dropped.
-      guard isEmpty(value) else { return Answer(value: value, position: progress.position) }
-      guard let stored = try await store.progress(of: projection),
+      guard isEmpty(value), let stored = try await store.progress(of: projection),
         stored.generation != progress.generation
-      else { return Answer(value: value, position: progress.position) }
+      else { return answer }
       progress = stored
     }
   }
 
   private func current(_ projection: String) async throws -> ProjectionProgress {
-    if let status = board.status(of: projection) { return status.progress }
+    if let progress = board.progress(of: projection) { return progress }
     return try await store.progress(of: projection)
       ?? ProjectionProgress(projection: projection, generation: 1, position: .start)
   }
@@ -79,14 +92,14 @@ public struct ReadModelReader: Sendable {
   private func wait(
     _ projection: String, for position: Position, waitMax: Duration
   ) async throws -> ProjectionProgress {
-    if board.status(of: projection) != nil {
-      await board.wait(for: projection, position: position, timeout: waitMax)
-      return try await current(projection)
-    }
     let deadline = ContinuousClock.now + waitMax
     var progress = try await current(projection)
     while progress.position < position, ContinuousClock.now < deadline {
-      try await Task.sleep(for: .milliseconds(10))
+      if board.progress(of: projection) != nil {
+        await board.wait(for: projection, position: position, timeout: deadline - .now)
+      } else {
+        try await Task.sleep(for: Self.pollPause)
+      }
       progress = try await current(projection)
     }
     return progress

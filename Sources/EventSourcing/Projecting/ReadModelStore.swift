@@ -10,43 +10,64 @@ public protocol ReadModelStore: Sendable {
   /// Writes rows with absolute values. A stored row at the same or a later position stays as it
   /// is, so writing twice is writing once.
   func write(_ rows: [StoredRow], to collection: String) async throws
+  /// Writes rows that the collection does not have, much faster than ``write(_:to:)``. A row that
+  /// it has nevertheless is treated as there.
+  /// - Returns: the size of what was written, in bytes.
+  @discardableResult
+  func insert(_ rows: [StoredRow], into collection: String) async throws -> Int
   func find(_ query: ReadModelQuery, in collection: String) async throws -> [StoredRow]
   /// All rows in the order of their ids.
   func rows(of collection: String, after id: String?, limit: Int) async throws -> [StoredRow]
+  /// Compares all rows of two collections, as they are stored.
+  func compare(_ old: String, with new: String) async throws -> RowComparison
 
   func progress(of projection: String) async throws -> ProjectionProgress?
-  /// Replaces the progress when the stored one is still of `generation` (0: none stored) and not
-  /// beyond the new position. False when it is not: somebody else moved it.
-  func save(_ progress: ProjectionProgress, replacing generation: Int) async throws -> Bool
+  /// Takes the lease of a projection for a time, by the store's own clock; the first one who does
+  /// creates its progress, of generation 1 and at the start of the log. Nil when somebody holds it.
+  func acquire(
+    _ projection: String, version: Int, owner: String, for duration: Duration,
+    _ takeover: LeaseTakeover
+  ) async throws -> LeasedProgress?
+  /// Holds a lease for longer. False when somebody else has taken it.
+  func renew(_ lease: Lease, for duration: Duration) async throws -> Bool
+  /// Gives a lease up, if it is still held, so that the next one need not wait.
+  func release(_ lease: Lease) async throws
+  /// Who drives a projection, or did last; nil when nobody ever did.
+  func holder(of projection: String) async throws -> LeaseHolder?
+  /// Writes rows to the progress' collection and the progress itself, all of it or nothing, and
+  /// holds the lease for longer. The rows replace those of their ids, whatever their position: who
+  /// holds the lease is the only one who writes.
+  /// - Returns: false, and nothing was written, when somebody else has taken the lease.
+  func commit(
+    _ rows: [StoredRow], _ progress: ProjectionProgress, holding lease: Lease,
+    for duration: Duration
+  ) async throws -> Bool
+  /// Removes the progress that is kept under a lease, and the lease.
+  func remove(_ lease: Lease) async throws
 
   /// Checkpoints of subscriptions that keep no rows. They only rise.
   func checkpoint(of subscription: String) async throws -> Position
   func saveCheckpoint(_ position: Position, of subscription: String) async throws
 }
 
-/// Which collection serves a projection, and how far it has come.
-public struct ProjectionProgress: Sendable, Hashable {
-  public var projection: String
-  /// Counts rebuilds, from 1. `orders` of generation 2 is kept in `orders__v2`.
-  public var generation: Int
-  /// Everything up to here is in the rows.
-  public var position: Position
-  /// Why the projection has stopped, if it has.
-  public var failure: String?
+/// How two collections of rows differ.
+public struct RowComparison: Sendable, Hashable {
+  /// Rows of the new collection.
+  public var rows = 0
+  /// Rows of one position and another content. Ids of at most ``idsMax`` of them.
+  public var differentCount = 0
+  public var different: [String] = []
+  /// Rows that stand at other positions, or that one side lacks: one side has seen more events, or
+  /// something is wrong.
+  public var unsettled: [String] = []
 
-  public init(
-    projection: String, generation: Int, position: Position, failure: String? = nil
-  ) {
-    self.projection = projection
-    self.generation = generation
-    self.position = position
-    self.failure = failure
-  }
+  public static let idsMax = 1000
 
-  public var collection: String { Self.collection(projection, generation) }
+  public init() {}
 
-  public static func collection(_ projection: String, _ generation: Int) -> String {
-    "\(projection)__v\(generation)"
+  public mutating func addDifferent(_ id: String) {
+    differentCount += 1
+    if different.count < Self.idsMax { different.append(id) }
   }
 }
 

@@ -38,6 +38,15 @@ enum LogCollection {
     BSONDocument { $0.appendDocument("_id") { $0.append("$gt", position) } }
   }
 
+  static func beginning(in positions: Range<Position>) -> BSONDocument {
+    BSONDocument { writer in
+      writer.appendDocument("_id") { writer in
+        writer.append("$gte", positions.lowerBound)
+        writer.append("$lt", positions.upperBound)
+      }
+    }
+  }
+
   static func atOrBefore(_ position: Position) -> BSONDocument {
     BSONDocument { $0.appendDocument("_id") { $0.append("$lte", position) } }
   }

@@ -122,6 +122,23 @@ public final class MongoLog: EventLog {
     }
   }
 
+  public func scan(
+    _ positions: Range<Position>, for selection: EventSelection
+  ) async throws -> LogSlice {
+    let decoder = SelectiveDecoder(selection)
+    return try await readers.withConnection { connection in
+      var slice = SliceBuilder()
+      try connection.forEach(
+        LogCollection.beginning(in: positions), in: LogCollection.name,
+        options: LogCollection.options(sort: 1, limit: positions.count)
+      ) { view in
+        let commit = try decoder.decode(view)
+        try slice.add(commit.first, eventCount: commit.eventCount, commit.events)
+      }
+      return slice.slice
+    }
+  }
+
   public func readStream(
     _ stream: StreamName, from version: Version, limit: Int
   ) async throws -> [Recorded] {

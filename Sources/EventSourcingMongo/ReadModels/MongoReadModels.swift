@@ -3,10 +3,9 @@ import Mongo
 
 /// Rows, checkpoints and pointers in MongoDB. A row is `{_id, position, …fields}`.
 public final class MongoReadModels: ReadModelStore {
-  private static let progressCollection = "projections"
   private static let checkpointCollection = "checkpoints"
 
-  private let database: MongoDatabase
+  let database: MongoDatabase
 
   public init(_ database: MongoDatabase) { self.database = database }
 
@@ -82,18 +81,7 @@ public final class MongoReadModels: ReadModelStore {
   private func replace(
     _ rows: [StoredRow], in collection: String, upsert: Bool
   ) async throws -> [StoredRow] {
-    let writes = rows.map { row in
-      MongoConnection.Write.replace(
-        filter: BSONDocument { writer in
-          writer.append("_id", row.id)
-          writer.appendDocument("position") { $0.append("$lt", row.position) }
-        },
-        with: BSONDocument(capacity: 512) { writer in
-          writer.append("_id", row.id)
-          writer.append("position", row.position)
-          writer.append(row.fields)
-        }, upsert: upsert)
-    }
+    let writes = rows.map { Self.replacement(of: $0, upsert: upsert) }
     let reply = try await database.withConnection { try $0.write(writes, to: collection) }
     if let failure = reply.failure { throw failure }
     if let concern = reply.writeConcernError { throw concern }
@@ -103,6 +91,38 @@ public final class MongoReadModels: ReadModelStore {
         message: error.message)
     }
     return reply.writeErrors.map { rows[$0.index] }
+  }
+
+  private static func replacement(of row: StoredRow, upsert: Bool) -> MongoConnection.Write {
+    .replace(
+      filter: BSONDocument { writer in
+        writer.append("_id", row.id)
+        writer.appendDocument("position") { $0.append("$lt", row.position) }
+      }, with: document(of: row), upsert: upsert)
+  }
+
+  static func document(of row: StoredRow) -> BSONDocument {
+    BSONDocument(capacity: 1536) { writer in
+      writer.append("_id", row.id)
+      writer.append("position", row.position)
+      writer.append(row.fields)
+    }
+  }
+
+  public func insert(_ rows: [StoredRow], into collection: String) async throws -> Int {
+    guard !rows.isEmpty else { return 0 }
+    let documents = rows.map(Self.document)
+    let reply = try await database.withConnection {
+      try $0.insertUnordered(documents, into: collection)
+    }
+    if let failure = reply.failure { throw failure }
+    if let concern = reply.writeConcernError { throw concern }
+    if let error = reply.writeErrors.first(where: { !$0.isDuplicateKey }) {
+      throw MongoError(
+        domain: .server, code: error.code, operation: "insert rows into \(collection)",
+        message: error.message)
+    }
+    return documents.reduce(0) { $0 + $1.bytes.count }
   }
 
   public func find(_ query: ReadModelQuery, in collection: String) async throws -> [StoredRow] {
@@ -115,65 +135,33 @@ public final class MongoReadModels: ReadModelStore {
   public func rows(
     of collection: String, after id: String?, limit: Int
   ) async throws -> [StoredRow] {
-    let filter = BSONDocument { writer in
-      if let id { writer.appendDocument("_id") { $0.append("$gt", id) } }
-    }
-    let options = BSONDocument { writer in
-      writer.appendDocument("sort") { $0.append("_id", int32: 1) }
-      writer.append("limit", Int64(limit))
-    }
-    return try await database.withConnection {
-      try $0.find(filter, in: collection, options: options, decode: Self.row)
+    try await database.withConnection {
+      try $0.find(
+        Self.after(id), in: collection, options: Self.inOrder(limit: limit), decode: Self.row)
     }
   }
 
-  private static func row(_ view: BSONView) throws -> StoredRow {
+  static func after(_ id: String?) -> BSONDocument {
+    BSONDocument { writer in
+      if let id { writer.appendDocument("_id") { $0.append("$gt", id) } }
+    }
+  }
+
+  static func inOrder(limit: Int) -> BSONDocument {
+    BSONDocument { writer in
+      writer.appendDocument("sort") { $0.append("_id", int32: 1) }
+      writer.append("limit", Int64(limit))
+      writer.append("batchSize", int32: Int32(min(limit, 10_000)))
+    }
+  }
+
+  static func row(_ view: BSONView) throws -> StoredRow {
     var fields = try view.fields()
     guard let id = fields["_id"]?.stringValue, let position = fields["position"]?.integerValue
     else { throw UnreadableDocument(reason: "a row lacks its id or position") }
     fields["_id"] = nil
     fields["position"] = nil
     return StoredRow(id: id, position: Position(position), fields: fields)
-  }
-
-  public func progress(of projection: String) async throws -> ProjectionProgress? {
-    let found = try await database.withConnection { connection in
-      try connection.find(
-        BSONDocument { $0.append("_id", projection) }, in: Self.progressCollection
-      ) { view in
-        ProjectionProgress(
-          projection: projection, generation: Int(view["generation"]?.integer ?? 1),
-          position: Position(view["position"]?.integer ?? 0), failure: view["failure"]?.string)
-      }
-    }
-    return found.first
-  }
-
-  public func save(
-    _ progress: ProjectionProgress, replacing generation: Int
-  ) async throws -> Bool {
-    let document = BSONDocument { writer in
-      writer.append("_id", progress.projection)
-      writer.append("generation", Int64(progress.generation))
-      writer.append("collection", progress.collection)
-      writer.append("position", progress.position)
-      if let failure = progress.failure { writer.append("failure", failure) }
-    }
-    let write: MongoConnection.Write =
-      generation == 0
-      ? .insert(document)
-      : .replace(
-        filter: BSONDocument { writer in
-          writer.append("_id", progress.projection)
-          writer.append("generation", Int64(generation))
-          writer.appendDocument("position") { $0.append("$lte", progress.position) }
-        }, with: document, upsert: false)
-    let reply = try await database.withConnection {
-      try $0.write([write], to: Self.progressCollection)
-    }
-    if reply.writeErrors.first?.isDuplicateKey == true { return false }
-    try reply.check(operation: "save progress")
-    return reply.insertedCount + reply.matchedCount > 0
   }
 
   public func checkpoint(of subscription: String) async throws -> Position {

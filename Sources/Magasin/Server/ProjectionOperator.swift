@@ -10,24 +10,43 @@ final class ProjectionOperator: ProjectionAdministration, Service {
   private let log: any EventLog
   private let store: any ReadModelStore
   private let board: ProjectionBoard
+  private let identity: DriverIdentity
   private let logger: Logger
+  private let operations: ProjectionOperations
   private let reports = Mutex<[String: RebuildReport]>([:])
-  private let requests: AsyncStream<String>
-  private let submit: AsyncStream<String>.Continuation
+  private let requests: AsyncStream<RebuildRequest>
+  private let submit: AsyncStream<RebuildRequest>.Continuation
 
-  init(log: any EventLog, store: any ReadModelStore, board: ProjectionBoard, logger: Logger) {
+  private struct RebuildRequest: Sendable {
+    var name: String
+    var expectsSame: Bool
+  }
+
+  init(
+    log: any EventLog, store: any ReadModelStore, board: ProjectionBoard,
+    identity: DriverIdentity, logger: Logger
+  ) {
     self.log = log
     self.store = store
     self.board = board
+    self.identity = identity
     self.logger = logger
-    (requests, submit) = AsyncStream.makeStream(of: String.self)
+    operations = ProjectionOperations(log: log, store: store)
+    (requests, submit) = AsyncStream.makeStream(of: RebuildRequest.self)
+  }
+
+  /// Rebuilds that run in this process, and those that have.
+  var rebuilds: [RebuildReport] {
+    reports.withLock { $0.values.sorted { $0.projection < $1.projection } }
   }
 
   func run() async throws {
     await cancelWhenGracefulShutdown { [self] in
-      for await name in requests {
-        guard let projection = ReadModels.all.first(where: { $0.name == name }) else { continue }
-        await rebuild(projection)
+      for await request in requests {
+        guard let projection = ReadModels.all.first(where: { $0.name == request.name }) else {
+          continue
+        }
+        await rebuild(projection, expectsSame: request.expectsSame)
       }
     }
   }
@@ -39,18 +58,32 @@ final class ProjectionOperator: ProjectionAdministration, Service {
       let status = board.status(of: name)
       let stored = try await store.progress(of: name)
       let progress =
-        status?.progress ?? stored
+        board.progress(of: name) ?? stored
         ?? ProjectionProgress(projection: name, generation: 1, position: .start)
       list.append(
         ProjectionReport(
           name: name, generation: progress.generation, collection: progress.collection,
           position: progress.position, head: max(head, progress.position),
-          failure: status?.failure ?? progress.failure, rebuild: reports.withLock { $0[name] }))
+          failure: status?.failure ?? progress.failure, parked: progress.parked,
+          skipped: try await ProjectionOperations.history(of: name, in: log).skipped,
+          holder: try await store.holder(of: name), rebuild: reports.withLock { $0[name] }))
     }
     return list
   }
 
-  func startRebuild(of name: String) async throws -> RebuildReport {
+  func skip(_ name: String, at position: Position, _ act: OperatorAct) async throws -> Position {
+    try known(name)
+    return try await operations.skip(
+      name, at: position, reason: act.reason, by: act.by, context: act.context)
+  }
+
+  func resume(_ name: String, _ act: OperatorAct) async throws -> Position {
+    try known(name)
+    return try await operations.resume(
+      name, reason: act.reason, by: act.by, context: act.context)
+  }
+
+  func startRebuild(of name: String, expectsSame: Bool) async throws -> RebuildReport {
     try known(name)
     let head = try await log.head()
     let report = RebuildReport(
@@ -62,7 +95,7 @@ final class ProjectionOperator: ProjectionAdministration, Service {
       return false
     }
     if isRunning { throw ProjectionAdministrationError.rebuildRunning(name) }
-    submit.yield(name)
+    submit.yield(RebuildRequest(name: name, expectsSame: expectsSame))
     return report
   }
 
@@ -77,32 +110,37 @@ final class ProjectionOperator: ProjectionAdministration, Service {
     }
   }
 
-  private func rebuild<P: Projection>(_ projection: P) async {
+  private func rebuild<P: Projection>(_ projection: P, expectsSame: Bool) async {
     let name = projection.name
     do {
-      let result = try await ProjectionRebuild(projection, log: log, store: store).run {
-        progress in
+      let rebuild = ProjectionRebuild(
+        projection, log: log, store: store, identity: identity,
+        settings: RebuildSettings(expectsSame: expectsSame))
+      let result = try await rebuild.run { progress in
         self.update(name) { report in
+          report.phase = progress.phase
           report.position = progress.position
           report.head = progress.head
           report.percent = Int(progress.percent)
+          guard progress.phase == .folding else { return }
           report.eventsPerSecond = Int64(progress.eventsPerSecond)
           report.secondsLeft = Int64(progress.secondsLeft)
         }
       }
       update(name) { report in
-        report.state = .completed
+        report.state = result.hasSwitched ? .completed : .different
         report.percent = 100
         report.position = Position(result.events)
         report.rows = result.rows
-        report.differences = result.differences
+        report.differences = result.differences.map(\.description)
+        report.secondsLeft = 0
         report.finishedAt = .now
       }
       logger.info(
         "projection rebuilt",
         metadata: [
           "projection": "\(name)", "rows": "\(result.rows)", "events": "\(result.events)",
-          "different": "\(result.differences.count)",
+          "different": "\(result.differenceCount)", "switched": "\(result.hasSwitched)",
         ])
     } catch {
       logger.error("rebuild failed", metadata: ["projection": "\(name)", "error": "\(error)"])

@@ -4,7 +4,7 @@ import Projections
 
 /// Whether this process should be sent requests: MongoDB takes writes, the projections move.
 struct Readiness {
-  /// An idle projection reports once a second.
+  /// An idle projection reports once a second, a waiting one more often.
   private static let silenceMax: Duration = .seconds(5)
 
   let board: ProjectionBoard
@@ -27,17 +27,17 @@ struct Readiness {
     guard let status = board.status(of: projection) else {
       return ReadinessReport.Check(name: name, isReady: false, detail: "not started yet")
     }
+    let place = status.progress.map { "at \($0.position)" } ?? "nowhere yet"
     if status.failure != nil {
-      return ReadinessReport.Check(
-        name: name, isReady: false, detail: "stopped at \(status.progress.position)")
+      return ReadinessReport.Check(name: name, isReady: false, detail: "stopped \(place)")
     }
     let silence = ContinuousClock.now - status.reported
     guard silence < Self.silenceMax else {
       return ReadinessReport.Check(
-        name: name, isReady: false,
-        detail: "silent for \(silence.components.seconds) s at \(status.progress.position)")
+        name: name, isReady: false, detail: "silent for \(silence.components.seconds) s \(place)")
     }
     return ReadinessReport.Check(
-      name: name, isReady: true, detail: "at \(status.progress.position)")
+      name: name, isReady: status.activity != .stopped,
+      detail: status.activity == .standby ? "driven by another process" : place)
   }
 }

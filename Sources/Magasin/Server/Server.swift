@@ -84,8 +84,12 @@ struct Server {
     if !roles.isDisjoint(with: [.projections, .sagas, .reactors]) {
       services.append(ChangeStreamDoorbell(log, logger: logger))
     }
+    let identity = ProcessIdentity.driver
     if roles.contains(.projections) {
-      services += ReadModels.all.map { Background.Hosted(service: driver($0, log, store, board)) }
+      let reader = SharedReader(log)
+      services += ReadModels.all.map {
+        Background.Hosted(service: driver($0, reader, store, board, identity))
+      }
     }
     if roles.contains(.sagas) { subscriptions += sagas(log, store, shop) }
     if roles.contains(.reactors) {
@@ -94,10 +98,12 @@ struct Server {
       services.append(gateway)
     }
     services += subscriptions.map { Background.Hosted(service: $0) }
-    let rebuilds = ProjectionOperator(log: log, store: store, board: board, logger: logger)
+    let rebuilds = ProjectionOperator(
+      log: log, store: store, board: board, identity: identity, logger: logger)
     if roles.contains(.projections) { services.append(Background.Hosted(service: rebuilds)) }
     let gauges = ServerGauges(
-      log: log, board: board, subscriptions: subscriptions, monitor: monitor)
+      log: log, board: board, subscriptions: subscriptions, rebuilds: rebuilds,
+      monitor: monitor)
     let router = MagasinAPI.router(
       MagasinAPI.Services(
         log: log, servesEventStore: !roles.isDisjoint(with: [.commands, .queries]),
@@ -131,9 +137,11 @@ struct Server {
   }
 
   private func driver<P: Projection>(
-    _ projection: P, _ log: MongoLog, _ store: MongoReadModels, _ board: ProjectionBoard
+    _ projection: P, _ reader: SharedReader, _ store: MongoReadModels,
+    _ board: ProjectionBoard, _ identity: DriverIdentity
   ) -> any Service {
-    ProjectionDriver(projection, log: log, store: store, board: board, logger: logger)
+    ProjectionDriver(
+      projection, reader: reader, store: store, board: board, logger: logger, identity: identity)
   }
 
   private func sagas(

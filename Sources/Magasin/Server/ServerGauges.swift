@@ -6,6 +6,7 @@ struct ServerGauges {
   let log: MongoLog
   let board: ProjectionBoard
   let subscriptions: [Subscription]
+  let rebuilds: ProjectionOperator
   let monitor: DatabaseMonitor
 
   func update() {
@@ -15,11 +16,22 @@ struct ServerGauges {
     registry.set("magasin_append_queue", [], Double(log.outstanding))
     registry.set("magasin_mongodb_writable", [], monitor.isWritable ? 1 : 0)
     for status in board.statuses {
-      let labels = [("projection", status.progress.projection)]
-      let position = status.progress.position.rawValue
+      let labels = [("projection", status.projection)]
+      let isDriving = status.activity == .driving
+      registry.set("magasin_projection_driving", labels, isDriving ? 1 : 0)
+      registry.set("magasin_projection_stopped", labels, status.failure == nil ? 0 : 1)
+      // Of what another process drives, that one tells.
+      guard isDriving, let position = status.progress?.position.rawValue else { continue }
       registry.set("magasin_projection_position", labels, Double(position))
       registry.set("magasin_projection_lag_events", labels, Double(max(0, head - position)))
-      registry.set("magasin_projection_stopped", labels, status.failure == nil ? 0 : 1)
+    }
+    for rebuild in rebuilds.rebuilds {
+      let labels = [("projection", rebuild.projection)]
+      registry.set("magasin_rebuild_running", labels, rebuild.state == .running ? 1 : 0)
+      registry.set("magasin_rebuild_position", labels, Double(rebuild.position.rawValue))
+      registry.set(
+        "magasin_rebuild_events_per_second", labels, Double(rebuild.eventsPerSecond))
+      registry.set("magasin_rebuild_seconds_left", labels, Double(rebuild.secondsLeft))
     }
     for subscription in subscriptions {
       let labels = [("subscription", subscription.name)]

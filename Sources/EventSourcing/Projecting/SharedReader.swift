@@ -1,0 +1,85 @@
+import Synchronization
+
+/// Reads the log once for all who follow it at the same place: a page that one has asked for is
+/// there for the others, and who asks while it is being read waits for the same reading.
+///
+/// Nobody waits for anybody slower: the pages that are kept are few, and who is far behind reads
+/// pages of its own.
+public final class SharedReader: Sendable {
+  fileprivate struct Page {
+    var after: Position
+    var commits: [RecordedCommit]
+  }
+
+  fileprivate struct State {
+    var pages: [Page] = []
+    var reading: [Position: Task<[RecordedCommit], any Error>] = [:]
+    var reads = 0
+  }
+
+  fileprivate static let pagesMax = 4
+  /// Commits of a reading: more than one follower may want at a time.
+  public static let pageMax = 1000
+
+  public let log: any EventLog
+  private let state = Mutex(State())
+
+  public init(_ log: any EventLog) { self.log = log }
+
+  /// How often the log itself was read.
+  public var reads: Int { state.withLock(\.reads) }
+
+  /// As ``EventLog/read(after:limit:)``, at most ``pageMax`` commits.
+  public func read(after position: Position, limit: Int) async throws -> [RecordedCommit] {
+    let task: Task<[RecordedCommit], any Error> = state.withLock { state in
+      if let kept = state.page(after: position, limit: limit) { return Task { kept } }
+      if let task = state.reading[position] { return task }
+      state.reads += 1
+      let task = Task { try await self.readPage(after: position) }
+      state.reading[position] = task
+      return task
+    }
+    return Array(try await task.value.prefix(limit))
+  }
+
+  private func readPage(after position: Position) async throws -> [RecordedCommit] {
+    do {
+      let commits = try await log.read(after: position, limit: Self.pageMax)
+      state.withLock { $0.end(position, commits) }
+      return commits
+    } catch {
+      state.withLock { $0.reading[position] = nil }
+      throw error
+    }
+  }
+}
+
+extension SharedReader.State {
+  /// What a kept page has after `position`; nil when none has the commit that begins there. An end
+  /// of the log is not kept: there may be more by now.
+  func page(after position: Position, limit: Int) -> [RecordedCommit]? {
+    for page in pages where page.after <= position {
+      guard let last = page.commits.last, last.header.lastPosition > position else { continue }
+      var low = 0
+      var high = page.commits.count
+      while low < high {
+        let middle = (low + high) / 2
+        if page.commits[middle].header.lastPosition > position {
+          high = middle
+        } else {
+          low = middle + 1
+        }
+      }
+      guard page.commits[low].header.firstPosition == position + 1 else { continue }
+      return Array(page.commits[low...].prefix(limit))
+    }
+    return nil
+  }
+
+  mutating func end(_ position: Position, _ commits: [RecordedCommit]) {
+    reading[position] = nil
+    guard !commits.isEmpty else { return }
+    if pages.count == SharedReader.pagesMax { pages.removeFirst() }
+    pages.append(SharedReader.Page(after: position, commits: commits))
+  }
+}
