@@ -16,6 +16,19 @@ extension Value {
 extension Fields {
   func position(_ key: String) throws(FieldError) -> Position { Position(try integer(key)) }
 
+  /// Empty when there are none.
+  func positionsIfPresent(_ key: String) throws(FieldError) -> [Position] {
+    guard let values = self[key]?.arrayValue else { return [] }
+    var positions: [Position] = []
+    for value in values {
+      guard let number = value.integerValue else {
+        throw FieldError(key, .invalid("holds something that is no position"))
+      }
+      positions.append(Position(number))
+    }
+    return positions
+  }
+
   /// A text of a closed set.
   func choice<Choice: RawRepresentable<String>>(
     _ key: String, of: Choice.Type = Choice.self

@@ -64,9 +64,13 @@ public struct MagasinAPI {
         problems: ProblemAnswers(routes: table, isUnavailable: services.isUnavailable)))
     OperationalRoutes(services: services).register(on: router)
     if services.servesEventStore {
+      let freshness = LogFreshness(
+        log: services.log, waitMax: services.minimumPositionWaitMax)
       let reader = EventStoreReader(log: services.log, snapshots: services.snapshots)
-      EventStoreRoutes(reader: reader, serviceName: services.serviceName).register(on: router)
-      EventStoreShortRoutes(reader: reader).register(on: router)
+      EventStoreRoutes(
+        reader: reader, serviceName: services.serviceName, freshness: freshness
+      ).register(on: router)
+      EventStoreShortRoutes(reader: reader, freshness: freshness).register(on: router)
       SnapshotRoutes(log: services.log, store: services.snapshots).register(on: router)
     }
     if let projections = services.projections {
@@ -82,7 +86,7 @@ public struct MagasinAPI {
     let outcomes = OrderOutcomes(log: services.log)
     let placement = services.shop.map { OrderPlacement(shop: $0, outcomes: outcomes) }
     let queries = services.reader.map {
-      Queries(reader: $0, waitMax: services.minimumPositionWaitMax)
+      Queries(reader: $0, log: services.log, waitMax: services.minimumPositionWaitMax)
     }
     if let placement {
       CommandRoutes(placement: placement, log: services.log, serviceName: services.serviceName)

@@ -1,5 +1,6 @@
 import Commerce
 import EventSourcing
+import Projections
 
 extension Problem {
   /// What the shop and its aggregates refuse; nil for an error that is not theirs.
@@ -15,6 +16,7 @@ extension Problem {
     case let error as ProductRejection: self.init(error)
     case let error as CustomerRejection: self.init(error)
     case let error as NotificationRejection: self.init(error)
+    case let error as PastUnavailable: self.init(error)
     case let error as ProjectionAdministrationError: self.init(error)
     case let error as ProjectionOperations.Refusal: self.init(error)
     default: return nil
@@ -43,6 +45,22 @@ extension Problem {
     case .orderNotPayable(let id, let status):
       self.init(.refused, "order \(id) is \(status.rawValue) and takes no payment")
     case .invalid(let error): self.init(error)
+    }
+  }
+
+  private init(_ reason: PastUnavailable) {
+    switch reason {
+    case .unknownOrder(let id):
+      self.init(.notFound, "there is no order \(id)", field: "order_id")
+    case .beyondVersion(let version):
+      self.init(FieldError("version", .invalid("is beyond the order's version \(version)")))
+    case .notPlacedYet(let id):
+      self.init(.notFound, "\(id) did not exist yet at that moment", field: "at")
+    case .historyNotKept(let id):
+      self.init(
+        .historyNotKept,
+        "the read model does not name all the events that made \(id) what it was then; its stream "
+          + "can be replayed")
     }
   }
 

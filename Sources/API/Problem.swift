@@ -14,6 +14,8 @@ public struct Problem: Error, Sendable {
     case unknownField = "unknown-field"
     case wrongType = "wrong-type"
     case invalidValue = "invalid-value"
+    case unsupported = "unsupported"
+    case historyNotKept = "history-not-kept"
     case unknownRoute = "unknown-route"
     case notFound = "not-found"
     case methodNotAllowed = "method-not-allowed"
@@ -100,14 +102,15 @@ extension Response {
 extension Problem.Kind {
   public var status: HTTPResponse.Status {
     switch self {
-    case .malformedJSON, .missingField, .unknownField, .wrongType: .badRequest
+    case .malformedJSON, .missingField, .unknownField, .wrongType, .unsupported: .badRequest
     case .unknownRoute, .notFound: .notFound
     case .methodNotAllowed: .methodNotAllowed
     case .versionConflict, .insufficientStock, .refused, .orderCancelled, .rebuildRunning: .conflict
     case .requestTimeout: .requestTimeout
     case .bodyTooLarge: .contentTooLarge
     case .unsupportedMediaType: .unsupportedMediaType
-    case .invalidValue, .unknownProduct, .retiredProduct, .unknownCustomer, .unknownOrder,
+    case .invalidValue, .historyNotKept, .unknownProduct, .retiredProduct, .unknownCustomer,
+      .unknownOrder,
       .amountMismatch, .currencyMismatch, .idempotencyKeyReused, .reservedCategory:
       .unprocessableContent
     case .notDone, .overloaded, .outcomeUnknown, .readModelBehind: .serviceUnavailable
@@ -122,6 +125,8 @@ extension Problem.Kind {
     case .unknownField: "A field is not known"
     case .wrongType: "A field has the wrong type"
     case .invalidValue: "A value is out of range"
+    case .unsupported: "A parameter is not taken here"
+    case .historyNotKept: "The past is not kept that far"
     case .unknownRoute: "There is nothing at this address"
     case .notFound: "There is no such thing"
     case .methodNotAllowed: "The address does not take this method"

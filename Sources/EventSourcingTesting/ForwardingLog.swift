@@ -30,6 +30,9 @@ extension ForwardingLog {
   public func events(matching query: EventQuery) async throws -> [Recorded] {
     try await base.events(matching: query)
   }
+  public func events(at positions: [Position]) async throws -> [Recorded] {
+    try await base.events(at: positions)
+  }
   public func statistics() async throws -> LogStatistics { try await base.statistics() }
   public func waitForEvents(after position: Position, timeout: Duration) async {
     await base.waitForEvents(after: position, timeout: timeout)

@@ -37,6 +37,7 @@ public enum LogConformance {
     Check(description: "a position inside a commit gives its rest", run: insideCommit),
     Check(description: "streams are read from any version, in pages", run: streamPages),
     Check(description: "events are found by type, stream and correlation", run: queries),
+    Check(description: "events are found by their positions, inside commits too", run: positions),
     Check(description: "statistics count every event once", run: statistics),
     Check(description: "the doorbell wakes a waiting reader", run: doorbell),
   ]
@@ -382,6 +383,25 @@ public enum LogConformance {
     try require(correlated == [1, 2, 5, 6, 9, 10], "by correlation: \(correlated)")
     let categories = try await positions(EventQuery(.category("things"), limit: 4))
     try require(categories == [1, 2, 3, 4], "by category: \(categories)")
+  }
+
+  private static func positions(_ log: any EventLog) async throws {
+    let none = try await log.events(at: [Position(1)])
+    try require(none.isEmpty, "an empty log has an event")
+    try await log.append(commit(["a", "b", "c"]))
+    try await log.append(commit(["d"]))
+    try await log.append(commit(["e", "f", "g", "h"]))
+    let all = try await all(log)
+    for wanted: [Int64] in [
+      [], [1], [4], [2], [3, 2], [6, 7], [8], [1, 2, 3, 4, 5, 6, 7, 8], [7, 2, 7, 4, 2],
+      [0, -1, 9, 10, 3], [9], [.max, 5],
+    ] {
+      let found = try await log.events(at: wanted.map { Position($0) })
+      let expected = all.filter { wanted.contains($0.position.rawValue) }
+      try require(
+        found.map(\.position) == expected.map(\.position), "\(wanted): \(found.map(\.position))")
+      try require(found.map(\.eventID) == expected.map(\.eventID), "\(wanted): other events")
+    }
   }
 
   private static func statistics(_ log: any EventLog) async throws {

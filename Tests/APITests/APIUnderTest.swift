@@ -69,7 +69,7 @@ struct APIUnderTest {
     return logger
   }
 
-  private func drive<P: Projection>(_ projection: P) async throws {
+  func drive<P: Projection>(_ projection: P) async throws {
     try await ProjectionDriver(
       projection, reader: SharedReader(log), store: store, board: board,
       logger: Self.quietLogger
@@ -90,6 +90,21 @@ struct APIUnderTest {
       try await shop.restock(id, quantity: 100, context: context())
     }
     try await shop.products.handle(.retire, on: Self.retired.text, context: context())
+  }
+
+  /// Writes the first event of an order's saga as the saga itself does.
+  func startSaga(of order: OrderID) async throws -> Position {
+    let command = OutgoingCommand(
+      effectID: "\(order)/reserve/forward/1", name: "ReserveStock",
+      payload: ["order_id": .string(order.text)])
+    let event = ProposedEvent(
+      stream: StreamName(category: "sagas", id: order.sagaID), type: "SagaStarted",
+      data: [
+        "saga_id": .string(order.sagaID), "order_id": .string(order.text),
+        "definition": "order-fulfilment.v1", "state": "reserving",
+        "input": ["type": "OrderInitiated"], "commands": [.object(command.fields)],
+      ])
+    return try await log.append(ProposedCommit(context: context(), events: [event])).position
   }
 
   func context() -> CommitContext {

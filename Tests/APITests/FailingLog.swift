@@ -21,6 +21,7 @@ struct FailingLog: EventLog {
   func head() async throws -> Position { throw error }
   func commit(of command: CommandID) async throws -> RecordedCommit? { throw error }
   func events(matching query: EventQuery) async throws -> [Recorded] { throw error }
+  func events(at positions: [Position]) async throws -> [Recorded] { throw error }
   func statistics() async throws -> LogStatistics { throw error }
   func waitForEvents(after position: Position, timeout: Duration) async {}
 }

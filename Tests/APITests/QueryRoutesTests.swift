@@ -1,6 +1,7 @@
 import Commerce
 import EventSourcing
 import Hummingbird
+import Projections
 import Testing
 
 @testable import API
@@ -46,14 +47,80 @@ struct QueryRoutesTests {
     api.services.minimumPositionWaitMax = .milliseconds(30)
     try await api.run(projecting: false) { _, client in
       for path in [
-        "orders/order_1", "orders/recent", "inventory", "inventory/101", "statistics/orders",
-        "users/456/orders", "users/456/summary", "customers/top",
+        "/cqrs/queries/orders/order_1", "/cqrs/queries/orders/order_1?at=2026-01-01",
+        "/cqrs/queries/orders/recent", "/cqrs/queries/orders/recent?at=2026-01-01",
+        "/cqrs/queries/orders/status/paid", "/cqrs/queries/inventory",
+        "/cqrs/queries/inventory/101", "/cqrs/queries/inventory/low-stock",
+        "/cqrs/queries/statistics/orders", "/cqrs/queries/users/456/orders",
+        "/cqrs/queries/users/456/orders?at=2026-01-01", "/cqrs/queries/users/456/summary",
+        "/cqrs/queries/customers/top", "/sagas", "/saga/order_1", "/saga/order/order_1",
       ] {
-        let answer = try await client.get("/cqrs/queries/\(path)?min_position=1")
+        for method in [HTTPRequest.Method.get, .head] {
+          let answer = try await client.send(
+            method, path, headers: [.magasinPosition: "1"], body: nil)
+          #expect(answer.status == 503, "\(method) \(path)")
+          #expect(answer.position == 0, "\(path)")
+        }
+        let answer = try await client.get(
+          path + (path.contains("?") ? "&" : "?") + "min_position=1")
         #expect(answer.status == 503, "\(path)")
         #expect(try answer.problem == "/problems/read-model-behind")
+        #expect(try answer.json.integer("position") == 0)
         #expect(answer.response.headers[.retryAfter] == "1")
       }
+    }
+  }
+
+  @Test("a customer is not called unknown by a read model that is behind")
+  func unknownTooEarly() async throws {
+    var api = try await APIUnderTest.seeded()
+    api.services.minimumPositionWaitMax = .milliseconds(500)
+    try await api.run(projecting: false) { api, client in
+      let orders = Task { try await api.drive(OrdersProjection()) }
+      defer { orders.cancel() }
+      for query in ["", "&at=2100-01-01"] {
+        let path = "/cqrs/queries/users/456/orders?min_position=1" + query
+        let answer = try await client.get(path)
+        #expect(answer.status == 503, "\(path): \(answer.text)")
+      }
+    }
+  }
+
+  @Test("the event store is read up to the position that is asked for, too")
+  func logBehind() async throws {
+    var api = try await APIUnderTest.seeded()
+    api.services.minimumPositionWaitMax = .milliseconds(30)
+    try await api.run(projecting: false) { api, client in
+      let head = try await api.log.head().rawValue
+      let correlation = try await api.log.events(at: [Position(1)])[0].correlationID
+      for path in [
+        "/event-store/api/v1/events", "/event-store/api/v1/events/type/ProductAdded",
+        "/event-store/api/v1/events/aggregate/products/101",
+        "/event-store/api/v1/events/correlation/\(correlation)",
+        "/event-store/api/v1/replay/aggregate/products/101", "/event-store/api/v1/statistics",
+        "/event-store/events", "/event-store/events/statistics",
+        "/event-store/events/replay?aggregate_type=products&aggregate_id=101",
+      ] {
+        let mark = path.contains("?") ? "&" : "?"
+        #expect(try await client.get("\(path)\(mark)min_position=\(head)").status == 200, "\(path)")
+        let answer = try await client.get(
+          path, headers: [.magasinPosition: "\(head + 1)"])
+        #expect(answer.status == 503, "\(path)")
+        #expect(try answer.problem == "/problems/read-model-behind")
+        #expect(answer.position == head)
+      }
+    }
+  }
+
+  @Test("a read of the log waits for the position that is asked for")
+  func waitsForLog() async throws {
+    try await APIUnderTest.run(projecting: false) { api, client in
+      let head = try await api.log.head().rawValue
+      async let answer = client.get(
+        "/event-store/api/v1/events?limit=1&min_position=\(head + 1)")
+      try await Task.sleep(for: .milliseconds(50))
+      _ = try await client.placeOrder()
+      #expect(try await answer.status == 200)
     }
   }
 

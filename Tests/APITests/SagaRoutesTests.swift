@@ -32,7 +32,7 @@ struct SagaRoutesTests {
   func shows() async throws {
     try await APIUnderTest.run { api, client in
       let order = try OrderID("order_7").orThrow("no order id")
-      let position = try await api.advanceSaga(of: order)
+      let position = try await api.startSaga(of: order)
       for path in [
         "/saga/saga_order_7", "/saga/order_7", "/saga/7", "/saga/order/order_7", "/saga/order/7",
       ] {
@@ -64,22 +64,5 @@ struct SagaRoutesTests {
       #expect(strange.status == 422)
       #expect(try strange.field == "state")
     }
-  }
-}
-
-extension APIUnderTest {
-  /// Writes the first event of an order's saga as the saga itself does.
-  fileprivate func advanceSaga(of order: OrderID) async throws -> Position {
-    let command = OutgoingCommand(
-      effectID: "\(order)/reserve/forward/1", name: "ReserveStock",
-      payload: ["order_id": .string(order.text)])
-    let event = ProposedEvent(
-      stream: StreamName(category: "sagas", id: order.sagaID), type: "SagaStarted",
-      data: [
-        "saga_id": .string(order.sagaID), "order_id": .string(order.text),
-        "definition": "order-fulfilment.v1", "state": "reserving",
-        "input": ["type": "OrderInitiated"], "commands": [.object(command.fields)],
-      ])
-    return try await log.append(ProposedCommit(context: context(), events: [event])).position
   }
 }

@@ -42,7 +42,7 @@ final class History {
     for commit in try await log.read(after: .start, limit: 1_000_000) {
       for event in commit.events where projection.consumes.takes(event) {
         for id in try projection.rows(touchedBy: event) {
-          rows[id] = try projection.apply(event, to: rows[id], id: id) ?? rows[id]
+          try projection.apply(event, to: &rows[id], id: id)
         }
       }
     }

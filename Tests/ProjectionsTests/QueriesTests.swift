@@ -159,6 +159,50 @@ struct QueriesTests {
     #expect(none["by_day"] == [])
   }
 
+  @Test("statistics need no row of an order")
+  func statisticsWithoutOrders() async throws {
+    try await history.append(.initiated())
+    try await drive(StatisticsProjection(), log: history.log, store: store, board: board)
+    #expect(try await store.rows(of: "orders__v1", after: nil, limit: 1).isEmpty)
+    let queries = StatisticsQueries(reader: reader)
+    #expect(try await queries.orders(from: History.start, to: nil).value["total_orders"] == 1)
+  }
+
+  @Test("the mark of an answer changes when what it shows does, and only then")
+  func marks() async throws {
+    try await placeOrders()
+    let queries = OrderQueries(reader: reader)
+    let statistics = StatisticsQueries(reader: reader)
+    func marks() async throws -> [String] {
+      [
+        try await queries.order(History.orderID(2)).mark,
+        try await queries.recent(limit: 9).mark,
+        try await queries.ofUser(CustomerID(7), limit: 9).mark,
+        try await statistics.orders(from: nil, to: nil).mark,
+      ]
+    }
+    let before = try await marks()
+    #expect(Set(before).count == 4)
+    #expect(try await marks() == before)
+    try await history.append(
+      .stock(
+        1,
+        .restocked(
+          StockRestocked(
+            productID: ProductID(1), quantity: 1, location: .depot,
+            level: StockLevel(available: 1, reserved: 0), reorderLevel: 1))))
+    try await catchUp()
+    #expect(try await marks() == before)
+    // Order 2 is user 8's.
+    try await history.append(.confirmed(History.orderID(2), user: 8))
+    try await catchUp()
+    let after = try await marks()
+    #expect(zip(before, after).map { $0 == $1 } == [false, false, true, false])
+    // The same rows, but the page ends elsewhere.
+    let whole = try await queries.byStatus(.confirmed, limit: 5)
+    #expect(try await queries.byStatus(.confirmed, limit: 4).mark != whole.mark)
+  }
+
   @Test("sagas are found by id, by order and by state")
   func sagas() async throws {
     for number in 1...3 {

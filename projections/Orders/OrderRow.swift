@@ -3,7 +3,11 @@ import EventSourcing
 
 /// An order with all that has happened to it: its payment, its stock, its milestones.
 public struct OrderRow: QueriedRow {
-  public static let internalKeys: Set<String> = ["position_created"]
+  public static let internalKeys: Set<String> = ["position_created", "changed_by"]
+
+  /// How many of the events that made a row it names, the first ones: a row stays small whatever
+  /// happens to its order.
+  public static let changesMax = 1000
 
   public enum Status: String, Sendable, CaseIterable {
     case initiated
@@ -33,6 +37,9 @@ public struct OrderRow: QueriedRow {
   public var createdAt: Timestamp
   public var updatedAt: Timestamp
   public var positionCreated: Position
+  /// The positions of the events that made this row, in order, at most ``changesMax``: what is
+  /// needed to see the row as it was (``PastOrders``).
+  public var changedBy: [Position]
 
   public struct Cancellation: Sendable, Equatable {
     public var reason: String
@@ -61,6 +68,12 @@ public struct OrderRow: QueriedRow {
     createdAt = event.timestamp
     updatedAt = event.timestamp
     positionCreated = event.position
+    changedBy = []
+  }
+
+  mutating func note(_ event: Recorded) {
+    updatedAt = event.timestamp
+    if changedBy.count < Self.changesMax { changedBy.append(event.position) }
   }
 
   /// One milestone for each event type of a commit: several lines reserved at once are one.
@@ -94,6 +107,7 @@ extension OrderRow {
     createdAt = try fields.timestamp("created_at")
     updatedAt = try fields.timestamp("updated_at")
     positionCreated = try fields.position("position_created")
+    changedBy = try fields.positionsIfPresent("changed_by")
   }
 
   public var fields: Fields {
@@ -116,6 +130,7 @@ extension OrderRow {
       "created_at": .time(createdAt),
       "updated_at": .time(updatedAt),
       "position_created": .position(positionCreated),
+      "changed_by": .array(changedBy.map { .position($0) }),
     ]
   }
 }

@@ -25,6 +25,8 @@ public struct OrdersProjection: Projection {
   public init() {}
 
   public var name: String { "orders" }
+  /// 2: rows name the events that made them.
+  public var version: Int { 2 }
   public var consumes: EventSelection {
     EventSelection([
       Orders.category: Self.orderTypes, Inventory.category: Self.stockTypes,
@@ -33,11 +35,14 @@ public struct OrdersProjection: Projection {
   }
   public var indexes: [ReadModelIndex] {
     let newestFirst = ReadModelIndex.Key("position_created", isDescending: true)
+    let latestFirst = ReadModelIndex.Key("created_at", isDescending: true)
     return [
       ReadModelIndex(newestFirst),
       ReadModelIndex(.init("status"), newestFirst),
       ReadModelIndex(.init("user_id"), newestFirst),
       ReadModelIndex(.init("user_id"), .init("status"), newestFirst),
+      ReadModelIndex(latestFirst),
+      ReadModelIndex(.init("user_id"), latestFirst),
     ]
   }
 
@@ -45,52 +50,50 @@ public struct OrdersProjection: Projection {
     [try event.data.orderID().text]
   }
 
-  public func apply(_ event: Recorded, to row: OrderRow?, id: String) throws -> OrderRow? {
-    var changed: OrderRow
-    if event.stream.category == Orders.category {
-      guard let order = try Self.row(after: event, from: row) else { return nil }
-      changed = order
-    } else {
-      guard let row else { return nil }
-      changed = row
-      switch event.stream.category {
-      case Inventory.category: try changed.apply(try Inventory.decode(event))
-      case Payments.category: changed.apply(try Payments.decode(event), at: event.timestamp)
-      default: _ = try Notifications.decode(event)
-      }
+  public func apply(_ event: Recorded, to row: inout OrderRow?, id: String) throws {
+    switch event.stream.category {
+    case Orders.category:
+      let decoded = try Orders.decode(event)
+      if row?.ignores(decoded) ?? false { return }
+      if row == nil, case .initiated(let order) = decoded { row = OrderRow(order, by: event) }
+      row?.apply(decoded)
+    case Inventory.category: try row?.apply(try Inventory.decode(event))
+    case Payments.category: row?.apply(try Payments.decode(event), at: event.timestamp)
+    default: _ = try Notifications.decode(event)
     }
-    if !Self.silentTypes.contains(event.type) { changed.pass(event) }
-    changed.updatedAt = event.timestamp
-    return changed
-  }
-
-  private static func row(after event: Recorded, from row: OrderRow?) throws -> OrderRow? {
-    let decoded = try Orders.decode(event)
-    guard var changed = row else {
-      guard case .initiated(let order) = decoded else { return nil }
-      return OrderRow(order, by: event)
-    }
-    switch decoded {
-    case .initiated: return nil
-    case .cancellationRequested(let request):
-      if changed.status == .cancelled { return nil }
-      changed.status = .cancelling
-      changed.cancellation = OrderRow.Cancellation(reason: request.reason, code: nil)
-    case .confirmed:
-      // A cancellation that was asked for before goes on.
-      switch changed.status {
-      case .initiated, .stockReserved, .paid: changed.status = .confirmed
-      case .confirmed, .cancelling, .cancelled: break
-      }
-    case .cancelled(let end):
-      changed.status = .cancelled
-      changed.cancellation = OrderRow.Cancellation(reason: end.reason, code: end.code)
-    }
-    return changed
+    if !Self.silentTypes.contains(event.type) { row?.pass(event) }
+    row?.note(event)
   }
 }
 
 extension OrderRow {
+  /// Whether an event comes too late to mean anything.
+  fileprivate func ignores(_ event: OrderEvent) -> Bool {
+    switch event {
+    case .initiated: true
+    case .cancellationRequested: status == .cancelled
+    case .confirmed, .cancelled: false
+    }
+  }
+
+  fileprivate mutating func apply(_ event: OrderEvent) {
+    switch event {
+    case .initiated: break
+    case .cancellationRequested(let request):
+      status = .cancelling
+      cancellation = Cancellation(reason: request.reason, code: nil)
+    case .confirmed:
+      // A cancellation that was asked for before goes on.
+      switch status {
+      case .initiated, .stockReserved, .paid: status = .confirmed
+      case .confirmed, .cancelling, .cancelled: break
+      }
+    case .cancelled(let end):
+      status = .cancelled
+      cancellation = Cancellation(reason: end.reason, code: end.code)
+    }
+  }
+
   fileprivate mutating func apply(_ event: StockEvent) throws {
     reservation = try OrderReservationInfo.after(event, from: reservation)
     guard status == .initiated else { return }

@@ -17,10 +17,9 @@ public struct SagasProjection: Projection {
     [event.stream.id]
   }
 
-  public func apply(_ event: Recorded, to row: SagaRow?, id: String) throws -> SagaRow? {
+  public func apply(_ event: Recorded, to row: inout SagaRow?, id: String) throws {
     let entry = try SagaEntry(event)
-    var changed = row ?? SagaRow(entry, at: event)
-    try changed.apply(entry, at: event)
-    return changed
+    if row == nil { row = SagaRow(entry, at: event) }
+    try row?.apply(entry, at: event)
   }
 }

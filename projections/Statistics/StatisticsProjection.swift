@@ -19,18 +19,16 @@ public struct StatisticsProjection: Projection {
     return [StatisticsRow.Span.day(day).id, StatisticsRow.Span.total.id]
   }
 
-  public func apply(
-    _ event: Recorded, to row: StatisticsRow?, id: String
-  ) throws -> StatisticsRow? {
+  public func apply(_ event: Recorded, to row: inout StatisticsRow?, id: String) throws {
     var tally = row?.tally ?? OrderTally()
     switch try Orders.decode(event) {
     case .initiated(let order): try tally.initiate(order.total)
     case .confirmed(let order): try tally.confirm(order.total)
     case .cancelled(let order): try tally.cancel(order.total, wasConfirmed: order.wasConfirmed)
-    case .cancellationRequested: return row
+    case .cancellationRequested: return
     }
-    if row == nil, tally.total == 0 { return nil }
-    return StatisticsRow(
+    if row == nil, tally.total == 0 { return }
+    row = StatisticsRow(
       StatisticsRow.Span(id: id), tally: tally, updatedAt: event.timestamp)
   }
 }

@@ -20,25 +20,31 @@ public struct StatisticsQueries: Sendable {
     var query = ReadModelQuery(
       equals: ["kind": "day"], range: Self.range(first, last), sortField: "date",
       limit: Self.daysPerPage)
+    func page() async throws -> ReadModelReader.Answer<ReadModelReader.Page> {
+      try await reader.page(
+        query, of: projection.name, minimumPosition: minimumPosition, waitMax: waitMax)
+    }
     var sum = OrderTally()
     var days: [Value] = []
-    var position: Position?
-    repeat {
-      let answer = try await reader.page(
-        query, of: projection.name, minimumPosition: minimumPosition, waitMax: waitMax)
-      position = position ?? answer.position
-      for stored in answer.value.rows {
+    let start = try await page()
+    var mark = QueryMark(projection.name, generation: start.generation)
+    var read = start.value
+    while true {
+      mark.add(read)
+      for stored in read.rows {
         try sum.add(StatisticsRow(fields: stored.fields).tally)
         days.append(.object(StatisticsRow.json(stored.fields)))
       }
-      query.cursor = answer.value.next
-    } while query.cursor != nil
+      guard let next = read.next else { break }
+      query.cursor = next
+      read = try await page().value
+    }
     let bounds: [(String, Value)] = [
       ("start_date", .optional(first?.day)), ("end_date", .optional(last?.day)),
     ]
     return QueryAnswer(
       value: Fields(bounds + sum.report + [("by_day", .array(days))]),
-      position: position ?? .start)
+      position: start.position, generation: start.generation, mark: mark.text)
   }
 
   /// All orders there ever were, from a single row: what a dashboard asks for all the time. Nil

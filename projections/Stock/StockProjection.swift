@@ -32,81 +32,78 @@ public struct StockProjection: Projection {
     [try event.data.productID().text]
   }
 
-  public func apply(_ event: Recorded, to row: StockRow?, id: String) throws -> StockRow? {
-    var changed = row
+  public func apply(_ event: Recorded, to row: inout StockRow?, id: String) throws {
     if event.stream.category == Products.category {
-      try Self.apply(try Products.decode(event), to: &changed, at: event.timestamp)
+      Self.apply(try Products.decode(event), to: &row, at: event.timestamp)
     } else {
-      var stock = try row ?? StockRow(event.data.productID(), at: event.timestamp)
-      try Self.apply(try Inventory.decode(event), to: &stock, at: event.timestamp)
-      changed = stock
+      let decoded = try Inventory.decode(event)
+      if row == nil { row = StockRow(try event.data.productID(), at: event.timestamp) }
+      try row?.apply(decoded, at: event.timestamp)
     }
-    changed?.updatedAt = event.timestamp
-    return changed
+    row?.updatedAt = event.timestamp
   }
 
   private static func apply(
     _ event: ProductEvent, to row: inout StockRow?, at time: Timestamp
-  ) throws {
+  ) {
     switch event {
     case .added(let product):
-      var changed = row ?? StockRow(product.productID, at: time)
-      changed.productName = product.name
-      changed.unitPrice = product.unitPrice
-      row = changed
+      if row == nil { row = StockRow(product.productID, at: time) }
+      row?.productName = product.name
+      row?.unitPrice = product.unitPrice
     case .priceChanged(let change): row?.unitPrice = change.unitPrice
     case .retired: row?.isRetired = true
     }
   }
+}
 
-  private static func apply(
-    _ event: StockEvent, to row: inout StockRow, at time: Timestamp
-  ) throws {
+extension StockRow {
+  fileprivate mutating func apply(_ event: StockEvent, at time: Timestamp) throws {
     switch event {
     case .restocked(let event):
       // The catalogue's name stays when there is one.
-      row.productName =
-        row.unitPrice == nil ? event.productName ?? row.productName : row.productName
-      row.reorderLevel = event.reorderLevel
-      row.lastRestockedAt = time
-      row.level = event.level
-      try row.change(at: event.location, available: event.quantity)
+      productName =
+        unitPrice == nil ? event.productName ?? productName : productName
+      reorderLevel = event.reorderLevel
+      lastRestockedAt = time
+      level = event.level
+      try change(at: event.location, available: event.quantity)
     case .reserved(let event):
-      row.level = event.level
+      level = event.level
       for taken in event.allocations {
-        try row.change(at: taken.location, available: 0 &- taken.quantity, reserved: taken.quantity)
+        try change(at: taken.location, available: 0 &- taken.quantity, reserved: taken.quantity)
       }
-      try row.hold(event.quantity, for: event.orderID, at: time)
+      try hold(event.quantity, for: event.orderID, at: time)
     case .released(let event):
-      row.level = event.level
+      level = event.level
       for freed in event.allocations {
-        try row.change(at: freed.location, available: freed.quantity, reserved: 0 &- freed.quantity)
+        try change(at: freed.location, available: freed.quantity, reserved: 0 &- freed.quantity)
       }
-      try row.unhold(event.quantity, for: event.orderID)
+      try unhold(event.quantity, for: event.orderID)
     case .deducted(let event):
-      try apply(event, to: &row)
+      try apply(event)
     case .adjusted(let event):
-      row.level = event.level
-      try row.change(at: event.location, available: event.quantityChange)
+      level = event.level
+      try change(at: event.location, available: event.quantityChange)
     case .transferred(let event):
-      row.level = event.level
-      try row.change(at: event.from, available: 0 &- event.quantity)
-      try row.change(at: event.to, available: event.quantity)
+      level = event.level
+      try change(at: event.from, available: 0 &- event.quantity)
+      try change(at: event.to, available: event.quantity)
     case .unavailable: break
     }
   }
 
-  private static func apply(_ event: StockDeducted, to row: inout StockRow) throws {
-    row.level = event.level
-    try row.sold.add(event.quantity)
+  private mutating func apply(_ event: StockDeducted) throws {
+    level = event.level
+    try sold.add(event.quantity)
     if event.isFromReservation, let order = event.orderID {
       for sold in event.allocations {
-        try row.change(at: sold.location, reserved: 0 &- sold.quantity)
+        try change(at: sold.location, reserved: 0 &- sold.quantity)
       }
-      try row.unhold(event.quantity, for: order)
+      try unhold(event.quantity, for: order)
     } else {
       for sold in event.allocations {
-        try row.change(at: sold.location, available: 0 &- sold.quantity)
+        try change(at: sold.location, available: 0 &- sold.quantity)
       }
     }
   }

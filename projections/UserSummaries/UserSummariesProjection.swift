@@ -26,34 +26,28 @@ public struct UserSummariesProjection: Projection {
     return [try event.data.customerID(isOrder ? "user_id" : "customer_id").text]
   }
 
-  public func apply(
-    _ event: Recorded, to row: UserSummaryRow?, id: String
-  ) throws -> UserSummaryRow? {
+  public func apply(_ event: Recorded, to row: inout UserSummaryRow?, id: String) throws {
     if event.stream.category == Customers.category {
-      guard case .registered(let customer) = try Customers.decode(event) else { return row }
-      var changed =
-        row
-        ?? UserSummaryRow(
+      guard case .registered(let customer) = try Customers.decode(event) else { return }
+      if row == nil {
+        row = UserSummaryRow(
           userID: customer.customerID, name: customer.name, email: customer.email)
-      changed.name = customer.name
-      changed.email = customer.email
-      return changed
+      }
+      row?.name = customer.name
+      row?.email = customer.email
+      return
     }
-    let order = try Orders.decode(event)
-    if case .initiated(let order) = order {
-      var changed =
-        row ?? UserSummaryRow(userID: order.userID, name: order.userName, email: order.userEmail)
-      try changed.initiate(order, at: event.timestamp)
-      return changed
-    }
-    guard var changed = row else { return nil }
-    switch order {
-    case .confirmed(let order): try changed.tally.confirm(order.total)
+    switch try Orders.decode(event) {
+    case .initiated(let order):
+      if row == nil {
+        row = UserSummaryRow(userID: order.userID, name: order.userName, email: order.userEmail)
+      }
+      try row?.initiate(order, at: event.timestamp)
+    case .confirmed(let order): try row?.tally.confirm(order.total)
     case .cancelled(let order):
-      try changed.tally.cancel(order.total, wasConfirmed: order.wasConfirmed)
-    case .initiated, .cancellationRequested: break
+      try row?.tally.cancel(order.total, wasConfirmed: order.wasConfirmed)
+    case .cancellationRequested: break
     }
-    return changed
   }
 }
 

@@ -5,6 +5,7 @@ extension HTTPField.Name {
   static let magasinPosition = named("Magasin-Position")
   static let idempotencyKey = named("Idempotency-Key")
   static let correlationID = named("X-Correlation-Id")
+  static let entityTag = named("ETag")
   static let requestID = named("X-Request-Id")
   static let traceParent = named("traceparent")
   static let prefer = named("Prefer")

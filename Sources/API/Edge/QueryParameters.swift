@@ -50,13 +50,39 @@ struct QueryParameters {
     Int(try integer("limit", in: 1...Int64(max)) ?? Int64(standard))
   }
 
+  /// What a list is sorted by: every cursor of it holds one such value.
+  enum SortKey {
+    case number
+    case time
+    /// The list goes by ids.
+    case id
+
+    fileprivate func fits(_ value: Value) -> Bool {
+      switch self {
+      case .number: value.integerValue != nil
+      case .id: value == .null
+      case .time: value.stringValue.map { Timestamp(iso8601: $0)?.iso8601 == $0 } ?? false
+      }
+    }
+  }
+
   /// Where a page starts, from the `next_cursor` of the page before.
-  func cursor() throws(FieldError) -> PageCursor? {
+  func cursor(by key: SortKey) throws(FieldError) -> PageCursor? {
     guard let token = try string("cursor") else { return nil }
     guard let cursor = PageCursor(token: token) else {
       throw FieldError("cursor", .invalid("is not the next_cursor of an earlier answer"))
     }
+    guard key.fits(cursor.sortValue) else {
+      throw FieldError("cursor", .wrongType(expected: "a cursor of this list", found: "another's"))
+    }
     return cursor
+  }
+
+  /// Refuses parameters that mean something elsewhere and would be silently ignored here.
+  func refuse(_ names: String..., because reason: String) throws {
+    for name in names where try string(name) != nil {
+      throw Problem(.unsupported, "\(name) is not taken here: \(reason)", field: name)
+    }
   }
 
   private static func sentence(_ range: ClosedRange<Int64>) -> String {

@@ -6,11 +6,12 @@ import Hummingbird
 struct EventStoreRoutes {
   let reader: EventStoreReader
   let serviceName: String
+  let freshness: LogFreshness
 
   private var log: any EventLog { reader.log }
 
   func register(on router: Router<APIContext>) {
-    let base = router.group("/event-store/api/v1")
+    let base = router.group("/event-store/api/v1").add(middleware: freshness)
     base.get("events", use: events)
     base.get("events/type/{event_type}", use: eventsOfType)
     base.get("events/aggregate/{aggregate_type}/{aggregate_id}", use: eventsOfAggregate)

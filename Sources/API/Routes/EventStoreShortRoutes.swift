@@ -5,11 +5,12 @@ import Hummingbird
 /// `/event-store/…`: the second, shorter path family over the same log.
 struct EventStoreShortRoutes {
   let reader: EventStoreReader
+  let freshness: LogFreshness
 
   private var log: any EventLog { reader.log }
 
   func register(on router: Router<APIContext>) {
-    let base = router.group("/event-store")
+    let base = router.group("/event-store").add(middleware: freshness)
     base.get("events", use: events)
     base.get("events/replay", use: replay)
     base.get("events/statistics", use: statistics)

@@ -8,14 +8,16 @@ struct Queries: Sendable {
   static let limitMax = 200
 
   let orders: OrderQueries
+  let past: PastOrders
   let stock: StockQueries
   let statistics: StatisticsQueries
   let users: UserSummaryQueries
   let sagas: SagaQueries
   let waitMax: Duration
 
-  init(reader: ReadModelReader, waitMax: Duration) {
+  init(reader: ReadModelReader, log: any EventLog, waitMax: Duration) {
     orders = OrderQueries(reader: reader)
+    past = PastOrders(reader: reader, log: log)
     stock = StockQueries(reader: reader)
     statistics = StatisticsQueries(reader: reader)
     users = UserSummaryQueries(reader: reader)
@@ -42,45 +44,17 @@ struct Queries: Sendable {
     _ answer: QueryAnswer<Value>, _ minimum: Position?
   ) throws -> Value {
     guard let minimum, answer.position < minimum else { return answer.value }
-    throw Problem(
-      .readModelBehind,
-      "the read model stands at position \(answer.position), not yet at \(minimum)",
-      field: "min_position", members: ["position": .integer(answer.position.rawValue)],
-      headers: [.retryAfter: "1", .magasinPosition: answer.position.description])
+    throw Problem.behind("the read model", at: answer.position, before: minimum)
   }
 }
 
-/// The page that a list's parameters ask for.
-struct PageRequest {
-  var limit: Int
-  var cursor: PageCursor?
-  var minimum: Position?
-
-  init(_ request: Request) throws {
-    let parameters = QueryParameters(request)
-    limit = try parameters.limit(default: Queries.limitDefault, max: Queries.limitMax)
-    cursor = try parameters.cursor()
-    minimum = try Queries.minimumPosition(request)
-  }
-}
-
-/// The envelope of a query's answer.
-enum QueryEnvelope {
-  static func one(_ data: Fields, at position: Position) -> Response {
-    .json(.object(envelope(.object(data), count: 1)), position: position)
-  }
-
-  static func page(_ page: QueryPage, at position: Position) -> Response {
-    var fields = envelope(
-      .array(page.rows.map(Value.object)), count: Int64(page.rows.count))
-    fields["next_cursor"] = .optional(page.next?.token)
-    return .json(.object(fields), position: position)
-  }
-
-  private static func envelope(_ data: Value, count: Int64) -> Fields {
-    [
-      "success": true, "query_id": .string(CommandID.random().description), "data": data,
-      "count": .integer(count), "error": .null,
-    ]
+extension Problem {
+  static func behind(
+    _ source: String, at position: Position, before minimum: Position
+  ) -> Problem {
+    Problem(
+      .readModelBehind, "\(source) stands at position \(position), not yet at \(minimum)",
+      field: "min_position", members: ["position": .integer(position.rawValue)],
+      headers: [.retryAfter: "1", .magasinPosition: position.description])
   }
 }

@@ -84,12 +84,12 @@ struct SagaRoutes {
   private func saga(
     of order: OrderID?, _ request: Request, _ queries: Queries, unknown: () -> Problem
   ) async throws -> Response {
+    let minimum = try RowRequest(request).minimum
     guard let order else { throw unknown() }
-    let minimum = try Queries.minimumPosition(request)
     let answer = try await queries.sagas.ofOrder(
       order, minimumPosition: minimum, waitMax: queries.waitMax)
     guard let row = try Queries.fresh(answer, minimum) else { throw unknown() }
-    return .json(.object(SagaAnswer.fields(of: row)), position: answer.position)
+    return QueryEnvelope(request: request).send(answer) { SagaAnswer.fields(of: row) }
   }
 
   @Sendable private func sagas(
@@ -100,12 +100,13 @@ struct SagaRoutes {
       state: try QueryParameters(request).identifier("state"), limit: page.limit,
       cursor: page.cursor, minimumPosition: page.minimum, waitMax: queries.waitMax)
     let found = try Queries.fresh(answer, page.minimum)
-    return .json(
+    return QueryEnvelope(request: request).send(answer) {
       [
         "sagas": .array(found.rows.map { .object(SagaAnswer.fields(of: $0)) }),
         "count": .integer(Int64(found.rows.count)),
         "next_cursor": .optional(found.next?.token),
-      ], position: answer.position)
+      ]
+    }
   }
 }
 

@@ -60,7 +60,7 @@ struct SnapshotRoutes {
     let parameters = QueryParameters(request)
     let limit = try parameters.limit(default: Self.limitDefault, max: Self.limitMax)
     var after: StreamName?
-    if let cursor = try parameters.cursor() {
+    if let cursor = try parameters.cursor(by: .id) {
       guard let stream = StreamName(cursor.id) else {
         throw FieldError("cursor", .invalid("is not the next_cursor of an earlier answer"))
       }

@@ -47,6 +47,10 @@ public protocol EventLog: Sendable {
   /// Events that a filter selects, see ``EventQuery``.
   func events(matching query: EventQuery) async throws -> [Recorded]
 
+  /// The events at these positions, in the order of the log, each once. A position that the log
+  /// does not have is left out.
+  func events(at positions: [Position]) async throws -> [Recorded]
+
   /// Counts by type and in total.
   func statistics() async throws -> LogStatistics
 

@@ -62,20 +62,27 @@ public final class InMemoryLog: EventLog {
 
   public func read(after position: Position, limit: Int) async throws -> [RecordedCommit] {
     state.withLock { state in
-      var low = 0
-      var high = state.commits.count
-      while low < high {
-        let middle = (low + high) / 2
-        if state.commits[middle].header.lastPosition <= position {
-          low = middle + 1
-        } else {
-          high = middle
-        }
-      }
-      return state.commits[low..<min(low + limit, state.commits.count)].map {
+      let first = Self.firstCommit(endingAfter: position, in: state.commits)
+      return state.commits[first..<min(first + limit, state.commits.count)].map {
         $0.suffix(after: position)
       }
     }
+  }
+
+  private static func firstCommit(
+    endingAfter position: Position, in commits: [RecordedCommit]
+  ) -> Int {
+    var low = 0
+    var high = commits.count
+    while low < high {
+      let middle = (low + high) / 2
+      if commits[middle].header.lastPosition <= position {
+        low = middle + 1
+      } else {
+        high = middle
+      }
+    }
+    return low
   }
 
   public func scan(
@@ -123,6 +130,17 @@ public final class InMemoryLog: EventLog {
     }
     let ordered = query.isDescending ? selected.reversed() : selected
     return Array(ordered.dropFirst(query.offset).prefix(query.limit))
+  }
+
+  public func events(at positions: [Position]) async throws -> [Recorded] {
+    state.withLock { state in
+      Set(positions).sorted().compactMap { position in
+        guard position > .start, position <= state.head else { return nil }
+        let before = Position(position.rawValue - 1)
+        let commit = state.commits[Self.firstCommit(endingAfter: before, in: state.commits)]
+        return commit.events[Int(position.rawValue - commit.header.firstPosition.rawValue)]
+      }
+    }
   }
 
   public func statistics() async throws -> LogStatistics {

@@ -40,6 +40,27 @@ struct DrivingSession<P: Projection> {
   /// at, if any; everything before that one is applied.
   mutating func apply(_ events: [Recorded]) async throws -> ProjectionPoisoned? {
     guard let last = events.last else { return nil }
+    guard let poison = try await fold(events) else {
+      var moved = progress
+      moved.position = last.position
+      (moved.failure, moved.parked) = (nil, nil)
+      try await commitChanges(moved)
+      return nil
+    }
+    // The fold has changed rows in place that the poisonous event touched: once more, without it.
+    rows.removeAll()
+    let before = events.filter { $0.position < poison.position }
+    if let other = try await fold(before) { throw other }
+    var moved = progress
+    moved.position = Position(poison.position.rawValue - 1)
+    moved.failure = poison.description
+    let since = progress.parked.flatMap { $0.position == poison.position ? $0.since : nil }
+    moved.parked = ParkedEvent(poison, since: since ?? .now)
+    try await commitChanges(moved)
+    return poison
+  }
+
+  private mutating func fold(_ events: [Recorded]) async throws -> ProjectionPoisoned? {
     rows.beginRound()
     let touches = projection.touches(of: events, skipping: operations.positions)
     let missing = rows.missing(of: touches.ids)
@@ -48,17 +69,12 @@ struct DrivingSession<P: Projection> {
       try projection.take(
         Array(loaded.values), absent: missing.filter { loaded[$0] == nil }, into: &rows)
     }
-    let poison = projection.fold(touches, of: events, into: &rows)
-    var moved = progress
-    moved.position = poison.map { Position($0.position.rawValue - 1) } ?? last.position
-    moved.failure = poison?.description
-    moved.parked = poison.map { poison in
-      let since = progress.parked.flatMap { $0.position == poison.position ? $0.since : nil }
-      return ParkedEvent(poison, since: since ?? .now)
-    }
+    return projection.fold(touches, of: events, into: &rows)
+  }
+
+  private mutating func commitChanges(_ moved: ProjectionProgress) async throws {
     try await commit(projection.stored(rows.takeChanged()), moved)
     _ = rows.evict(downTo: Self.rowsMax)
-    return poison
   }
 
   private mutating func commit(_ rows: [StoredRow], _ moved: ProjectionProgress) async throws {

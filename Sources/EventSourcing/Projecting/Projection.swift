@@ -1,4 +1,4 @@
-/// A read model as a pure fold: `(row, event) -> row`.
+/// A read model as a pure fold: `(row, event) -> row`, written as a change in place.
 ///
 /// Write the first six members; the others have implementations that no projection replaces. They
 /// stand among the requirements so that the compiler makes code of its own for each projection:
@@ -17,15 +17,17 @@ public protocol Projection: Sendable {
   var indexes: [ReadModelIndex] { get }
   /// The rows that an event touches; none when the event is of no interest.
   func rows(touchedBy event: Recorded) throws -> [String]
-  /// The row after the event. `row` is nil when there is none yet; answering nil changes nothing.
-  /// Throws for an event that cannot be applied: the projection then stops at it, loudly.
-  func apply(_ event: Recorded, to row: Row?, id: String) throws -> Row?
+  /// Makes the row what it is after the event. It is nil when there is none yet, and may stay nil.
+  /// Throws for an event that cannot be applied: the projection then stops at it, loudly, and what
+  /// became of the row counts for nothing.
+  func apply(_ event: Recorded, to row: inout Row?, id: String) throws
 
   /// The rows that events touch, in the order of the events, up to the first that is unreadable.
   func touches(of events: [Recorded], skipping skipped: Set<Position>) -> Touches
   /// Takes stored rows; those of `absent` are known not to exist.
   func take(_ stored: [StoredRow], absent: [String], into rows: inout FoldedRows<Row>) throws
-  /// Folds events into rows, all of which must be there.
+  /// Folds events into rows, all of which must be there. After a poisonous event the rows are of no
+  /// use any more.
   func fold(_ touches: Touches, of events: [Recorded], into rows: inout FoldedRows<Row>)
     -> ProjectionPoisoned?
   /// Rows in the form in which they are stored.

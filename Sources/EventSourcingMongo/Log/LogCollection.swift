@@ -51,6 +51,16 @@ enum LogCollection {
     BSONDocument { $0.appendDocument("_id") { $0.append("$lte", position) } }
   }
 
+  static func beginning(at positions: Set<Position>) -> BSONDocument {
+    BSONDocument { writer in
+      writer.appendDocument("_id") {
+        $0.appendArray("$in") { array in
+          for position in positions { array.append { $0.append($1, position) } }
+        }
+      }
+    }
+  }
+
   static func ofCommand(_ id: CommandID) -> BSONDocument {
     BSONDocument { $0.append("command_id", uuid: id.uuid) }
   }
@@ -125,6 +135,25 @@ extension MongoConnection {
     return try find(
       LogCollection.ofCommands(commands), in: LogCollection.name,
       options: LogCollection.options(linearizable: linearizable), decode: CommitDocument.decode)
+  }
+
+  /// The commits that hold any of these positions, in the order of the log. One question finds those
+  /// that begin at one of them, which is the usual case; each of the others takes one more.
+  func commits(holding positions: Set<Position>) throws -> [RecordedCommit] {
+    var found = try find(
+      LogCollection.beginning(at: positions), in: LogCollection.name,
+      options: LogCollection.options(sort: 1), decode: CommitDocument.decode)
+    var missing = positions
+    for commit in found { missing.subtract(commit.events.map(\.position)) }
+    for position in missing.sorted(by: >) where missing.contains(position) {
+      let around = try find(
+        LogCollection.atOrBefore(position), in: LogCollection.name,
+        options: LogCollection.options(sort: -1, limit: 1), decode: CommitDocument.decode)
+      guard let commit = around.first, commit.header.lastPosition >= position else { continue }
+      missing.subtract(commit.events.map(\.position))
+      found.append(commit)
+    }
+    return found.sorted { $0.header.firstPosition < $1.header.firstPosition }
   }
 
   func lastCommit(linearizable: Bool = false) throws -> CommitOutline? {

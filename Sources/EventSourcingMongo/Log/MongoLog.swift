@@ -197,6 +197,13 @@ public final class MongoLog: EventLog {
     }
   }
 
+  public func events(at positions: [Position]) async throws -> [Recorded] {
+    let wanted = Set(positions)
+    guard !wanted.isEmpty else { return [] }
+    let commits = try await database.withConnection { try $0.commits(holding: wanted) }
+    return commits.flatMap(\.events).filter { wanted.contains($0.position) }
+  }
+
   /// Follows an index in the order of positions until the page is full.
   private func scan(_ query: EventQuery) async throws -> [Recorded] {
     var events: [Recorded] = []

@@ -72,8 +72,9 @@ extension BenchCommand {
       _ store: MongoReadModels
     ) async throws {
       let stored = try await store.load([id], from: collection)[id]
-      let row = try stored.map { try P.Row(fields: $0.fields) }
-      guard let changed = try projection.apply(event, to: row, id: id) else { return }
+      var row = try stored.map { try P.Row(fields: $0.fields) }
+      try projection.apply(event, to: &row, id: id)
+      guard let changed = row else { return }
       try await store.write(
         [StoredRow(id: id, position: event.position, fields: changed.fields)], to: collection)
     }
