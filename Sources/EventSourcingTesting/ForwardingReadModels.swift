@@ -2,8 +2,7 @@ import EventSourcing
 
 /// A store that hands everything on to another one; a test's own store does some of it by itself.
 public protocol ForwardingReadModels: ReadModelStore {
-  associatedtype Base: ReadModelStore
-  var base: Base { get }
+  var base: any ReadModelStore { get }
 }
 
 extension ForwardingReadModels {

@@ -48,7 +48,7 @@ func serving(_ projection: String, in store: any ReadModelStore) async throws ->
 final class CrashingReadModels: ForwardingReadModels {
   struct Crash: Error {}
 
-  let base = InMemoryReadModels()
+  let base: any ReadModelStore = InMemoryReadModels()
   private let crashed = Mutex(Set<Position>())
 
   var crashes: Int { crashed.withLock(\.count) }

@@ -34,6 +34,11 @@ struct DrivingSession<P: Projection> {
     try await store.prepare(progress.collection, indexes: projection.indexes)
     operations = try await ProjectionOperations.history(of: projection.name, in: log)
     try await keepLease(after: .zero)
+    // Left by a rebuild that died after the switch. A living one drops it when its readers are done.
+    let rebuild = ProjectionProgress.rebuildName(of: projection.name)
+    if try await store.holder(of: rebuild)?.isExpired ?? true {
+      try await store.dropPredecessor(of: progress)
+    }
   }
 
   /// Applies a batch: one load, a fold in memory, one commit. Answers the event that it has stopped
@@ -109,5 +114,15 @@ public struct FoldOutdated: Error, Sendable, CustomStringConvertible {
   public var description: String {
     "the rows were made by version \(rows) of the fold, this program has version \(program): "
       + "rebuild the read model"
+  }
+}
+
+extension ReadModelStore {
+  /// Drops the rows that served before the ones that serve.
+  func dropPredecessor(of serving: ProjectionProgress) async throws {
+    guard serving.generation > 1 else { return }
+    var old = serving
+    old.generation -= 1
+    try await drop(old.collection)
   }
 }

@@ -15,14 +15,14 @@ public final class ProjectionDriver<P: Projection>: Service {
   private let board: ProjectionBoard
   private let logger: Logger
   private let batchCommitsMax: Int
-  private let identity: DriverIdentity
+  private let owner: LeaseOwner
 
   /// - Parameters:
   ///   - reader: shared by all projections of a process, so that they read the log once.
-  ///   - identity: who this process is, so that another can tell whether it is alive.
+  ///   - process: this one, so that another can tell whether it is alive.
   public init(
     _ projection: P, reader: SharedReader, store: any ReadModelStore, board: ProjectionBoard,
-    logger: Logger, identity: DriverIdentity = .anonymous,
+    logger: Logger, process: LeaseProcess = .anonymous,
     batchCommitsMax: Int = SharedReader.pageMax
   ) {
     self.projection = projection
@@ -32,7 +32,7 @@ public final class ProjectionDriver<P: Projection>: Service {
     var logger = logger
     logger[metadataKey: "projection"] = "\(projection.name)"
     self.logger = logger
-    self.identity = identity
+    owner = process.newOwner()
     self.batchCommitsMax = batchCommitsMax
   }
 
@@ -68,11 +68,9 @@ public final class ProjectionDriver<P: Projection>: Service {
 
   /// The lease, or nil after a while in which somebody else has held it.
   private func takeLease() async throws -> LeasedProgress? {
-    let identity = identity
     let leased = try await store.acquire(
-      projection.name, version: projection.version, owner: identity.name,
-      for: ProjectionLease.duration,
-      .whenFreeOrDead { $0 == identity.name || identity.isDead($0) })
+      projection.name, version: projection.version, owner: owner.name,
+      for: ProjectionLease.duration, .whenFreeOrDead(owner.mayTakeFrom))
     if let leased { return leased }
     board.standBy(projection.name)
     try await Task.sleep(for: ProjectionLease.standbyPause)
@@ -142,24 +140,3 @@ enum ProjectionPace {
 
 /// Somebody else has taken the lease: nothing more may be written under it.
 struct LeaseLost: Error {}
-
-/// Which process a driver runs in.
-public struct DriverIdentity: Sendable {
-  public let name: String
-  /// Whether the owner of a lease is known to be dead: the lease need not be waited for then.
-  let isDead: @Sendable (_ owner: String) -> Bool
-
-  /// - Parameter name: of the process; a number of its own is added.
-  public init(process name: String, isDead: @escaping @Sendable (_ process: String) -> Bool) {
-    self.name = "\(name)#\(CommandID.random().uuid.text.suffix(12))"
-    self.isDead = { owner in
-      guard let mark = owner.lastIndex(of: "#") else { return false }
-      return isDead(String(owner[..<mark]))
-    }
-  }
-
-  /// Nobody can tell whether it is alive.
-  public static var anonymous: DriverIdentity {
-    DriverIdentity(process: "anonymous") { _ in false }
-  }
-}

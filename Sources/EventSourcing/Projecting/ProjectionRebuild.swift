@@ -13,17 +13,17 @@ public struct ProjectionRebuild<P: Projection>: Sendable {
   private let projection: P
   private let log: any EventLog
   private let store: any ReadModelStore
-  private let identity: DriverIdentity
+  private let owner: LeaseOwner
   private let settings: RebuildSettings
 
   public init(
     _ projection: P, log: any EventLog, store: any ReadModelStore,
-    identity: DriverIdentity = .anonymous, settings: RebuildSettings = RebuildSettings()
+    process: LeaseProcess = .anonymous, settings: RebuildSettings = RebuildSettings()
   ) {
     self.projection = projection
     self.log = log
     self.store = store
-    self.identity = identity
+    owner = process.newOwner()
     self.settings = settings
   }
 
@@ -33,25 +33,25 @@ public struct ProjectionRebuild<P: Projection>: Sendable {
     report: @escaping @Sendable (RebuildProgress) -> Void = { _ in }
   ) async throws -> RebuildResult {
     let name = ProjectionProgress.rebuildName(of: projection.name)
-    guard let leased = try await acquire(name, .whenFreeOrDead(identity.isDead)) else {
+    guard let leased = try await acquire(name, .whenFreeOrDead(owner.mayTakeFrom)) else {
       throw RebuildFailure.running(
         projection.name, owner: try await store.holder(of: name)?.owner ?? "another process")
     }
     let leases = HeldLeases(store: store, duration: Self.leaseDuration, first: leased.lease)
     do {
-      let (result, old) = try await leases.whileKept {
+      let result = try await leases.whileKept {
         var run = RebuildRun(
           projection, log: log, store: store, leases: leases, settings: settings,
           report: report)
-        return try await run.carryOut(from: leased) {
+        let (result, old) = try await run.carryOut(from: leased) {
           try await acquire(projection.name, .always)
         }
+        // The lease is kept until the old rows are gone: who finds them without it drops them.
+        if result.hasSwitched { try await Task.sleep(for: settings.grace) }
+        if let old { try await store.drop(old) }
+        return result
       }
       try await store.remove(leased.lease)
-      if let old {
-        if result.hasSwitched { try await Task.sleep(for: settings.grace) }
-        try await store.drop(old)
-      }
       return result
     } catch {
       try? await leases.releaseAll()
@@ -63,7 +63,7 @@ public struct ProjectionRebuild<P: Projection>: Sendable {
     _ name: String, _ takeover: LeaseTakeover
   ) async throws -> LeasedProgress? {
     try await store.acquire(
-      name, version: projection.version, owner: identity.name, for: Self.leaseDuration, takeover)
+      name, version: projection.version, owner: owner.name, for: Self.leaseDuration, takeover)
   }
 }
 

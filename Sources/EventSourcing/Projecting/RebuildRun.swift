@@ -31,7 +31,7 @@ struct RebuildRun<P: Projection> {
     self.report = report
   }
 
-  /// Answers what was done and which collection is to be dropped.
+  /// Answers what was done, and which collection is to be dropped.
   mutating func carryOut(
     from leased: LeasedProgress, seize: () async throws -> LeasedProgress?
   ) async throws -> (RebuildResult, dropping: String?) {
@@ -110,6 +110,7 @@ struct RebuildRun<P: Projection> {
       return left
     }
     if left.generation > generation { try await store.drop(left.collection) }
+    try await store.dropPredecessor(of: serving)
     let new = ProjectionProgress(
       projection: left.projection, generation: generation, version: projection.version,
       position: .start)

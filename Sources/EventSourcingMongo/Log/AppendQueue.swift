@@ -94,18 +94,27 @@ final class AppendQueue: Sendable {
   private struct State {
     var requests = Line()
     var background = Line()
-    /// When there were many requests at work the last time.
-    var busyAt: ContinuousClock.Instant?
+    /// How many requests were at work of late, on average, when the last one came, and when that was.
+    var average: (requests: Double, at: ContinuousClock.Instant) = (0, .now)
     /// The writer is to be woken as soon as so many have arrived; nil: it looks by itself.
     var wakeAt: Int? = 1
 
     var arrived: Int { requests.arrived.count + background.arrived.count }
+
+    /// Takes note of a request that has come.
+    mutating func average(at now: ContinuousClock.Instant) {
+      let weight = min(1, (now - average.at) / AppendQueue.memory)
+      average.requests += (Double(requests.outstanding) - average.requests) * weight
+      average.at = now
+    }
   }
 
   private static let backgroundMax = 50_000
   /// Fewer requests at work are few.
-  private static let requestsMany = 16
+  private static let requestsMany = 16.0
   private static let moment: Duration = .milliseconds(100)
+  /// A burst that is over sooner is no flood.
+  private static let memory: Duration = .milliseconds(300)
 
   private let countMax: Int
   private let bytesMax: Int
@@ -120,11 +129,10 @@ final class AppendQueue: Sendable {
     state.withLock { $0.requests.outstanding + $0.background.outstanding }
   }
 
-  /// Whether many requests were at work at the same time a moment ago.
+  /// Whether many requests were at work at the same time of late, and still a moment ago.
   var isBusy: Bool {
     state.withLock { state in
-      guard let busyAt = state.busyAt else { return false }
-      return .now - busyAt < Self.moment
+      state.average.requests >= Self.requestsMany && .now - state.average.at < Self.moment
     }
   }
 
@@ -150,7 +158,7 @@ final class AppendQueue: Sendable {
         guard state.requests.add(submission, countMax: countMax, bytesMax: bytesMax) else {
           return .full
         }
-        if state.requests.outstanding >= Self.requestsMany { state.busyAt = .now }
+        state.average(at: .now)
       }
       guard let wakeAt = state.wakeAt, state.arrived >= wakeAt else {
         return .queued(mustWake: false)

@@ -116,7 +116,7 @@ struct ProjectionsCommand: AsyncParsableCommand {
     ) async throws -> Bool {
       let isShown = isatty(STDOUT_FILENO) == 1 && !json
       let rebuild = ProjectionRebuild(
-        projection, log: log, store: store, identity: ProcessIdentity.driver,
+        projection, log: log, store: store, process: ProcessIdentity.process,
         settings: RebuildSettings(readersMax: readers, expectsSame: expectSame))
       do {
         let result = try await rebuild.run { progress in

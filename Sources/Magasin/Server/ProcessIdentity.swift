@@ -33,11 +33,11 @@ struct ProcessIdentity: Sendable, Hashable {
     [machine, namespace, String(number), started].joined(separator: String(Self.separator))
   }
 
-  /// For the drivers of this process. Without `/proc` nobody can tell whether it is alive, and its
+  /// Of what runs in this process. Without `/proc` nobody can tell whether it is alive, and its
   /// leases are waited for.
-  static let driver: DriverIdentity = {
+  static let process: LeaseProcess = {
     let own = ProcessIdentity(of: getpid())
-    return DriverIdentity(process: own?.text ?? "process \(getpid())") { owner in
+    return LeaseProcess(own?.text ?? "process \(getpid())") { owner in
       guard let own, let owner = ProcessIdentity(owner), owner.machine == own.machine,
         owner.namespace == own.namespace
       else { return false }

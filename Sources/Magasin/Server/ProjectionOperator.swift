@@ -10,7 +10,7 @@ final class ProjectionOperator: ProjectionAdministration, Service {
   private let log: any EventLog
   private let store: any ReadModelStore
   private let board: ProjectionBoard
-  private let identity: DriverIdentity
+  private let process: LeaseProcess
   private let logger: Logger
   private let operations: ProjectionOperations
   private let reports = Mutex<[String: RebuildReport]>([:])
@@ -24,12 +24,12 @@ final class ProjectionOperator: ProjectionAdministration, Service {
 
   init(
     log: any EventLog, store: any ReadModelStore, board: ProjectionBoard,
-    identity: DriverIdentity, logger: Logger
+    process: LeaseProcess, logger: Logger
   ) {
     self.log = log
     self.store = store
     self.board = board
-    self.identity = identity
+    self.process = process
     self.logger = logger
     operations = ProjectionOperations(log: log, store: store)
     (requests, submit) = AsyncStream.makeStream(of: RebuildRequest.self)
@@ -114,7 +114,7 @@ final class ProjectionOperator: ProjectionAdministration, Service {
     let name = projection.name
     do {
       let rebuild = ProjectionRebuild(
-        projection, log: log, store: store, identity: identity,
+        projection, log: log, store: store, process: process,
         settings: RebuildSettings(expectsSame: expectsSame))
       let result = try await rebuild.run { progress in
         self.update(name) { report in

@@ -85,11 +85,11 @@ struct Server {
     if !roles.isDisjoint(with: [.projections, .sagas, .reactors]) {
       services.append(ChangeStreamDoorbell(log, logger: logger))
     }
-    let identity = ProcessIdentity.driver
+    let process = ProcessIdentity.process
     if roles.contains(.projections) {
       let reader = SharedReader(log)
       services += ReadModels.all.map {
-        Background.Hosted(service: driver($0, reader, store, board, identity))
+        Background.Hosted(service: driver($0, reader, store, board, process))
       }
     }
     if roles.contains(.sagas) { subscriptions += sagas(log, store, shop) }
@@ -100,7 +100,7 @@ struct Server {
     }
     services += subscriptions.map { Background.Hosted(service: $0) }
     let rebuilds = ProjectionOperator(
-      log: log, store: store, board: board, identity: identity, logger: logger)
+      log: log, store: store, board: board, process: process, logger: logger)
     if roles.contains(.projections) { services.append(Background.Hosted(service: rebuilds)) }
     let gauges = ServerGauges(
       log: log, board: board, subscriptions: subscriptions, rebuilds: rebuilds,
@@ -140,10 +140,10 @@ struct Server {
 
   private func driver<P: Projection>(
     _ projection: P, _ reader: SharedReader, _ store: MongoReadModels,
-    _ board: ProjectionBoard, _ identity: DriverIdentity
+    _ board: ProjectionBoard, _ process: LeaseProcess
   ) -> any Service {
     ProjectionDriver(
-      projection, reader: reader, store: store, board: board, logger: logger, identity: identity)
+      projection, reader: reader, store: store, board: board, logger: logger, process: process)
   }
 
   private func sagas(
