@@ -85,11 +85,16 @@ public final class ProjectionDriver<P: Projection>: Service {
     var isBehind = true
     var isGivingWay = false
     while true {
-      try Task.checkCancellation()
+      guard !Task.isCancelled else {
+        try await session.keepLease(after: .zero)
+        throw CancellationError()
+      }
       if !isBehind {
         // Who has come to the end need not ask the database to know that.
         await reader.log.waitForEvents(
-          after: session.progress.position, timeout: ProjectionLease.renewalPause)
+          after: session.progress.position,
+          timeout: session.isUnsaved
+            ? ProjectionLease.savePause : ProjectionLease.renewalPause)
       }
       let begun = ContinuousClock.now
       let limit = isGivingWay ? ProjectionPace.smallBatchMax : batchCommitsMax
@@ -127,6 +132,8 @@ enum ProjectionLease {
   static let duration: Duration = .seconds(3)
   static let renewalPause: Duration = .seconds(1)
   static let standbyPause: Duration = .milliseconds(250)
+  /// How long a position is not stored that was reached without touching a row.
+  static let savePause: Duration = .milliseconds(25)
 }
 
 enum ProjectionPace {

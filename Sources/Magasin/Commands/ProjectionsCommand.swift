@@ -25,14 +25,14 @@ struct ProjectionsCommand: AsyncParsableCommand {
       let store = MongoReadModels(log.database)
       let head = try await log.head()
       print(columns("NAME", "ROWS IN", "POSITION", "LAG", "DRIVEN"))
-      for name in ReadModels.all.map(\.name).sorted() {
-        try await show(name, log, store, head: head)
+      for projection in ReadModels.all.sorted(by: { $0.name < $1.name }) {
+        try await show(projection.name, version: projection.version, log, store, head: head)
       }
       print("The log ends at \(head).")
     }
 
     private func show(
-      _ name: String, _ log: MongoLog, _ store: MongoReadModels, head: Position
+      _ name: String, version: Int, _ log: MongoLog, _ store: MongoReadModels, head: Position
     ) async throws {
       guard let progress = try await store.progress(of: name) else {
         return print(columns(name, "-", "0", "\(head)", "never"))
@@ -43,6 +43,9 @@ struct ProjectionsCommand: AsyncParsableCommand {
         columns(
           name, progress.collection, "\(progress.position)", "\(lag)",
           holder.map { $0.isExpired ? "no" : "yes" } ?? "no"))
+      if progress.version != version, progress.position > .start {
+        print("  \(FoldOutdated(rows: progress.version, program: version))")
+      }
       if let parked = progress.parked {
         print("  stopped since \(parked.since.iso8601) at position \(parked.position):")
         print("    \(parked.type) of \(parked.stream), event \(parked.eventID)")
