@@ -43,7 +43,8 @@ struct SalesByProductRow: QueriedRow {
   /// Ignores what was never sold: a cancellation that somebody appended by hand.
   mutating func takeBack(_ item: OrderItem) throws {
     guard orders >= 1, quantity >= item.quantity,
-      let index = revenue.firstIndex(where: { $0.currency == item.lineTotal.currency })
+      let index = revenue.firstIndex(where: { $0.currency == item.lineTotal.currency }),
+      revenue[index].minorUnits >= item.lineTotal.minorUnits
     else { return }
     try orders.subtract(1)
     try quantity.subtract(item.quantity)
