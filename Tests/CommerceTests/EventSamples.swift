@@ -38,8 +38,16 @@ enum EventSamples {
       "a cancellation",
       .cancelled(
         OrderCancelled(
-          orderID: id, userID: user, total: Samples.cad(398), initiatedAt: Samples.now,
+          orderID: id, userID: user, items: [], total: Samples.cad(398), initiatedAt: Samples.now,
           reason: "no stock", code: "OUT_OF_STOCK", wasConfirmed: false))
+    ),
+    (
+      "a cancellation of what was sold",
+      .cancelled(
+        OrderCancelled(
+          orderID: id, userID: user, items: Samples.initiated.items, total: Samples.cad(398),
+          initiatedAt: Samples.now, reason: "changed my mind", code: "CUSTOMER_REQUEST",
+          wasConfirmed: true))
     ),
   ]
 

@@ -16,7 +16,8 @@ import Testing
   private func cancelled(wasConfirmed: Bool = false) -> OrderEvent {
     .cancelled(
       OrderCancelled(
-        orderID: Samples.orderID, userID: Samples.ada.customerID, total: Samples.cad(398),
+        orderID: Samples.orderID, userID: Samples.ada.customerID,
+        items: wasConfirmed ? Samples.initiated.items : [], total: Samples.cad(398),
         initiatedAt: Samples.now, reason: "no stock", code: "OUT_OF_STOCK",
         wasConfirmed: wasConfirmed))
   }

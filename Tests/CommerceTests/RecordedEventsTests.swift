@@ -87,4 +87,39 @@ struct RecordedEventsTests {
     }
     #expect(event.items == Samples.initiated.items)
   }
+
+  @Test("a cancellation of schema 1 takes back no lines; one of today names those that were sold")
+  func cancellationNamesWhatWasSold() throws {
+    let recorded = try #require(
+      try RecordedSample.samples(lines: Self.lines("orders")).first {
+        $0.type == "OrderCancelled" && $0.schema == 1
+      })
+    #expect(try cancelled(recorded.type, recorded.schema, recorded.data).items.isEmpty)
+    let initiated = OrderEvent.initiated(Samples.initiated)
+    let confirmations = try RecordedSample.samples(lines: Self.lines("orders")).filter {
+      $0.type == "OrderConfirmed"
+    }
+    #expect(confirmations.map(\.schema) == [1, 2])
+    // What a confirmation did not name nobody has counted: its cancellation does not name it either.
+    for (confirmation, sold) in zip(confirmations, [[], Samples.initiated.items]) {
+      let confirmed = try Orders.decode(
+        type: confirmation.type, schema: confirmation.schema, data: confirmation.data)
+      let events = try given(Orders.self, initiated, confirmed)
+        .when(.cancel(reason: "changed my mind", code: "CUSTOMER_REQUEST")).events()
+      let event = try #require(events.first)
+      #expect(try cancelled(event.type, event.schema, event.data).items == sold)
+    }
+    let early = try given(Orders.self, initiated)
+      .when(.cancel(reason: "no stock", code: "OUT_OF_STOCK")).events()
+    let event = try #require(early.first)
+    #expect(try cancelled(event.type, event.schema, event.data).items.isEmpty)
+  }
+
+  private func cancelled(_ type: String, _ schema: Int, _ data: Fields) throws -> OrderCancelled {
+    let event = try Orders.decode(type: type, schema: schema, data: data)
+    guard case .cancelled(let cancelled) = event else {
+      throw UnknownEvent(type: type, schema: schema)
+    }
+    return cancelled
+  }
 }

@@ -77,12 +77,7 @@ extension ProposedEvent {
     currency: Currency = .cad, store: Int64? = nil, address: ShippingAddress? = nil,
     at time: Timestamp = History.start
   ) -> ProposedEvent {
-    let lines = items.map { item in
-      OrderItem(
-        productID: ProductID(item.product), productName: "Product \(item.product)",
-        quantity: item.quantity, unitPrice: Money(minorUnits: price, currency: currency),
-        lineTotal: Money(minorUnits: price * item.quantity, currency: currency))
-    }
+    let lines = lines(items, price: price, currency: currency)
     return .order(
       .initiated(
         OrderInitiated(
@@ -94,28 +89,39 @@ extension ProposedEvent {
       order)
   }
 
+  static func lines(
+    _ items: [(product: Int64, quantity: Int64)], price: Int64 = 1050, currency: Currency = .cad
+  ) -> [OrderItem] {
+    items.map { item in
+      OrderItem(
+        productID: ProductID(item.product), productName: "Product \(item.product)",
+        quantity: item.quantity, unitPrice: Money(minorUnits: price, currency: currency),
+        lineTotal: Money(minorUnits: price * item.quantity, currency: currency))
+    }
+  }
+
   static func confirmed(
-    _ order: OrderID = History.order, user: Int64 = 7, total: Int64 = 3150,
-    currency: Currency = .cad, initiatedAt: Timestamp = History.start
+    _ order: OrderID = History.order, user: Int64 = 7, items: [OrderItem] = [],
+    total: Int64 = 3150, currency: Currency = .cad, initiatedAt: Timestamp = History.start
   ) -> ProposedEvent {
     .order(
       .confirmed(
         OrderConfirmed(
-          orderID: order, userID: CustomerID(user), items: [],
+          orderID: order, userID: CustomerID(user), items: items,
           total: Money(minorUnits: total, currency: currency), initiatedAt: initiatedAt)),
       order)
   }
 
   static func cancelled(
-    _ order: OrderID = History.order, user: Int64 = 7, total: Int64 = 3150,
-    currency: Currency = .cad, initiatedAt: Timestamp = History.start,
+    _ order: OrderID = History.order, user: Int64 = 7, items: [OrderItem] = [],
+    total: Int64 = 3150, currency: Currency = .cad, initiatedAt: Timestamp = History.start,
     reason: String = "changed my mind", code: String = "CUSTOMER_REQUEST",
     wasConfirmed: Bool = false
   ) -> ProposedEvent {
     .order(
       .cancelled(
         OrderCancelled(
-          orderID: order, userID: CustomerID(user),
+          orderID: order, userID: CustomerID(user), items: items,
           total: Money(minorUnits: total, currency: currency), initiatedAt: initiatedAt,
           reason: reason, code: code, wasConfirmed: wasConfirmed)),
       order)

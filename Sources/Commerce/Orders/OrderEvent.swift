@@ -18,8 +18,9 @@ public enum OrderEvent: Event, Hashable {
 
   public var schema: Int {
     switch self {
-    case .initiated, .cancellationRequested, .cancelled: 1
+    case .initiated, .cancellationRequested: 1
     case .confirmed: OrderConfirmed.schema
+    case .cancelled: OrderCancelled.schema
     }
   }
 
@@ -39,7 +40,8 @@ public enum OrderEvent: Event, Hashable {
       self = .cancellationRequested(try OrderCancellationRequested(fields: data))
     case (OrderConfirmed.type, OrderConfirmed.schema):
       self = .confirmed(try OrderConfirmed(fields: data))
-    case (OrderCancelled.type, 1): self = .cancelled(try OrderCancelled(fields: data))
+    case (OrderCancelled.type, OrderCancelled.schema):
+      self = .cancelled(try OrderCancelled(fields: data))
     default: throw UnknownEvent(type: type, schema: schema)
     }
   }
@@ -126,9 +128,19 @@ public struct OrderConfirmed: Sendable, Hashable {
 /// The end of an order: everything that was done for it has been undone.
 public struct OrderCancelled: Sendable, Hashable {
   public static var type: String { "OrderCancelled" }
+  public static var schema: Int { 2 }
+  /// Schema 1 did not name what had been sold: it is not known, and is nothing here.
+  public static let fromSchema1 = Upcaster(type, from: 1) { data in
+    var data = data
+    data["items"] = []
+    return data
+  }
 
   public var orderID: OrderID
   public var userID: CustomerID
+  /// What had been sold and is sold no longer: the lines that the order's confirmation named, so
+  /// that whoever counted them can take them back. Empty for an order that was never confirmed.
+  public var items: [OrderItem]
   public var total: Money
   public var initiatedAt: Timestamp
   public var reason: String
@@ -137,11 +149,12 @@ public struct OrderCancelled: Sendable, Hashable {
   public var wasConfirmed: Bool
 
   public init(
-    orderID: OrderID, userID: CustomerID, total: Money, initiatedAt: Timestamp, reason: String,
-    code: String, wasConfirmed: Bool
+    orderID: OrderID, userID: CustomerID, items: [OrderItem], total: Money, initiatedAt: Timestamp,
+    reason: String, code: String, wasConfirmed: Bool
   ) {
     self.orderID = orderID
     self.userID = userID
+    self.items = items
     self.total = total
     self.initiatedAt = initiatedAt
     self.reason = reason
@@ -150,9 +163,11 @@ public struct OrderCancelled: Sendable, Hashable {
   }
 
   public init(fields: Fields) throws {
+    let total = try fields.money("total_amount")
+    self.total = total
     orderID = try fields.orderID()
     userID = try fields.customerID()
-    total = try fields.money("total_amount")
+    items = try fields.objects("items") { try OrderItem(fields: $0, currency: total.currency) }
     initiatedAt = try fields.timestamp("initiated_at")
     reason = try fields.string("cancellation_reason")
     code = try fields.string("code")
@@ -160,9 +175,10 @@ public struct OrderCancelled: Sendable, Hashable {
   }
 
   public var fields: Fields {
-    FieldsWriter.fields(capacity: 8) {
+    FieldsWriter.fields(capacity: 9) {
       $0.add("order_id", orderID.text)
       $0.add("user_id", userID.value)
+      $0.add("items", .array(items.map { .object($0.fields) }))
       $0.add("total_amount", total)
       $0.add("initiated_at", initiatedAt.iso8601)
       $0.add("cancellation_reason", reason)

@@ -71,6 +71,8 @@ public struct Order: Sendable, Hashable {
   public var status: OrderStatus?
   /// Stays true when the order is cancelled after its confirmation.
   public var wasConfirmed = false
+  /// The lines that its confirmation named: empty before, and when it named none.
+  public var sold: [OrderItem] = []
 }
 
 public enum Orders: Decider {
@@ -82,7 +84,7 @@ public enum Orders: Decider {
   public static let itemsMax = 100
   public static let quantityRange: ClosedRange<Int64> = 1...1_000_000
 
-  public static let upcasters = [OrderConfirmed.fromSchema1]
+  public static let upcasters = [OrderConfirmed.fromSchema1, OrderCancelled.fromSchema1]
 
   public static var category: String { "orders" }
   public static var initial: Order { Order() }
@@ -105,7 +107,7 @@ public enum Orders: Decider {
       return [
         .cancelled(
           OrderCancelled(
-            orderID: order.orderID, userID: order.userID, total: order.total,
+            orderID: order.orderID, userID: order.userID, items: state.sold, total: order.total,
             initiatedAt: order.initiatedAt, reason: reason, code: code,
             wasConfirmed: state.wasConfirmed))
       ]
@@ -118,8 +120,9 @@ public enum Orders: Decider {
       state.initiated = order
       state.status = .initiated
     case .cancellationRequested: state.status = .cancelling
-    case .confirmed:
+    case .confirmed(let order):
       state.wasConfirmed = true
+      state.sold = order.items
       // A cancellation that was asked for before goes on: the saga undoes what it finds done.
       if state.status == .initiated { state.status = .confirmed }
     case .cancelled: state.status = .cancelled
