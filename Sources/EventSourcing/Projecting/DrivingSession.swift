@@ -11,8 +11,6 @@ struct DrivingSession<P: Projection> {
   private var rows = FoldedRows<P.Row>()
   private var operations = ProjectionOperations.History()
   private var renewedAt = ContinuousClock.now
-  /// Whether ``progress`` is further than what is stored: over events that touched no row.
-  private(set) var isUnsaved = false
   private(set) var progress: ProjectionProgress
 
   init(
@@ -79,20 +77,9 @@ struct DrivingSession<P: Projection> {
     return projection.fold(touches, of: events, into: &rows)
   }
 
-  /// Where no row was touched the progress may wait for the next batch that touches one, for a
-  /// moment: whoever starts from the stored one sees events again that are none of its business.
   private mutating func commitChanges(_ moved: ProjectionProgress) async throws {
-    let changed = projection.stored(rows.takeChanged())
+    try await commit(projection.stored(rows.takeChanged()), moved)
     _ = rows.evict(downTo: Self.rowsMax)
-    if changed.isEmpty, moved.parked == progress.parked, moved.failure == progress.failure,
-      .now - renewedAt < ProjectionLease.savePause
-    {
-      progress = moved
-      isUnsaved = true
-      board.publish(moved, changed: [], until: renewedAt + ProjectionLease.duration)
-    } else {
-      try await commit(changed, moved)
-    }
   }
 
   private mutating func commit(_ rows: [StoredRow], _ moved: ProjectionProgress) async throws {
@@ -102,13 +89,12 @@ struct DrivingSession<P: Projection> {
     else { throw LeaseLost() }
     renewedAt = sent
     progress = moved
-    isUnsaved = false
     board.publish(moved, changed: rows, until: sent + ProjectionLease.duration)
   }
 
   /// Holds the lease for longer when it is time for that.
   mutating func keepLease(after pause: Duration = ProjectionLease.renewalPause / 2) async throws {
-    if .now - renewedAt >= (isUnsaved ? min(pause, ProjectionLease.savePause) : pause) {
+    if .now - renewedAt >= pause {
       return try await commit([], progress)
     }
     board.publish(progress, changed: [], until: renewedAt + ProjectionLease.duration)

@@ -85,26 +85,23 @@ public final class ProjectionDriver<P: Projection>: Service {
     var isBehind = true
     var isGivingWay = false
     while true {
-      guard !Task.isCancelled else {
-        try await session.keepLease(after: .zero)
-        throw CancellationError()
-      }
+      try Task.checkCancellation()
       if !isBehind {
         // Who has come to the end need not ask the database to know that.
         await reader.log.waitForEvents(
-          after: session.progress.position,
-          timeout: session.isUnsaved
-            ? ProjectionLease.savePause : ProjectionLease.renewalPause)
+          after: session.progress.position, timeout: ProjectionLease.renewalPause)
       }
       let begun = ContinuousClock.now
       let limit = isGivingWay ? ProjectionPace.smallBatchMax : batchCommitsMax
       let commits = try await reader.read(after: session.progress.position, limit: limit)
-      isBehind = commits.count == limit
       guard !commits.isEmpty else {
+        isBehind = false
         try await session.keepLease()
         continue
       }
-      if let poison = try await session.apply(commits.flatMap(\.events)) {
+      let batch = ProjectionPace.batch(of: commits)
+      isBehind = commits.count == limit || batch.count < commits.count
+      if let poison = try await session.apply(batch.flatMap(\.events)) {
         logger.critical("\(poison)")
         try await waitForOperator(&session)
         isBehind = true
@@ -132,17 +129,28 @@ enum ProjectionLease {
   static let duration: Duration = .seconds(3)
   static let renewalPause: Duration = .seconds(1)
   static let standbyPause: Duration = .milliseconds(250)
-  /// How long a position is not stored that was reached without touching a row.
-  static let savePause: Duration = .milliseconds(25)
 }
 
 enum ProjectionPace {
+  /// Events of a batch, so that what it changes fits into one transaction.
+  private static let eventsMax = 5000
+
   /// Commits of a batch while there are many requests, so that the pause that it makes necessary is
   /// short.
   static let smallBatchMax = 100
   /// Well below what a rebuild leaves to readers of the old rows (``ProjectionRebuild``), and what
   /// a reader waits for a position.
   static let pauseMax: Duration = .seconds(1)
+
+  /// The first commits, at least one of them.
+  static func batch(of commits: [RecordedCommit]) -> ArraySlice<RecordedCommit> {
+    var events = 0
+    let end = commits.firstIndex { commit in
+      defer { events += commit.events.count }
+      return events > 0 && events + commit.events.count > eventsMax
+    }
+    return commits[..<(end ?? commits.endIndex)]
+  }
 }
 
 /// Somebody else has taken the lease: nothing more may be written under it.

@@ -79,36 +79,12 @@ extension MongoReadModels {
     return reply.matchedCount > 0
   }
 
-  /// Rows and progress in one transaction. The progress is written first, since that is what fails
-  /// for somebody who has lost the lease; meeting another's change of it aborts the transaction.
   public func commit(
     _ rows: [StoredRow], _ progress: ProjectionProgress, holding lease: Lease,
     for duration: Duration
   ) async throws -> Bool {
-    let move = MongoConnection.Write.update(
-      filter: ProgressDocument.held(lease),
-      with: ProgressDocument.replacement(progress, for: duration), upsert: false)
-    guard !rows.isEmpty else {
-      let reply = try await database.withConnection {
-        try $0.write([move], to: ProgressDocument.collection)
-      }
-      try reply.check(operation: "save progress")
-      return reply.matchedCount > 0
-    }
-    let writes = rows.map { row in
-      MongoConnection.Write.replace(
-        filter: BSONDocument { $0.append("_id", row.id) }, with: Self.document(of: row),
-        upsert: true)
-    }
-    return try await database.withConnection { connection in
-      try connection.transaction {
-        let moved = try connection.write([move], to: ProgressDocument.collection)
-        try moved.check(operation: "save progress")
-        guard moved.matchedCount > 0 else { return false }
-        let written = try connection.write(writes, to: progress.collection)
-        try written.check(operation: "write rows of \(progress.collection)")
-        return true
-      }
-    }
+    let commit = ProjectionCommit(rows: rows, progress: progress, lease: lease, duration: duration)
+    guard rows.count <= CommitCombiner.rowsMax else { return try await commit.carryOut(database) }
+    return try await combiner.commit(commit)
   }
 }

@@ -6,8 +6,12 @@ public final class MongoReadModels: ReadModelStore {
   private static let checkpointCollection = "checkpoints"
 
   let database: MongoDatabase
+  let combiner: CommitCombiner
 
-  public init(_ database: MongoDatabase) { self.database = database }
+  public init(_ database: MongoDatabase) {
+    self.database = database
+    combiner = CommitCombiner(database)
+  }
 
   public func prepare(_ collection: String, indexes: [ReadModelIndex]) async throws {
     guard !indexes.isEmpty else { return }
