@@ -5,6 +5,8 @@ public struct MongoURI: Sendable, CustomStringConvertible {
   /// As it was given, to be handed on. It may hold a password: never log it.
   public let text: String
   public let database: String
+  /// The name that connections give themselves.
+  public let application: String
   /// Hosts only, for logs.
   public let description: String
 
@@ -16,6 +18,7 @@ public struct MongoURI: Sendable, CustomStringConvertible {
     let uri = try Self.parse(text)
     defer { mongoc_uri_destroy(uri) }
     database = mongoc_uri_get_database(uri).map { String(cString: $0) } ?? "magasin"
+    application = mongoc_uri_get_appname(uri).map { String(cString: $0) } ?? Self.application
     var hosts: [String] = []
     var host = mongoc_uri_get_hosts(uri)
     while let current = host {
@@ -29,6 +32,8 @@ public struct MongoURI: Sendable, CustomStringConvertible {
     }
     description = hosts.joined(separator: ",")
   }
+
+  private static let application = "magasin"
 
   private static func parse(_ text: String) throws -> OpaquePointer {
     var error = bson_error_t()
@@ -45,7 +50,7 @@ public struct MongoURI: Sendable, CustomStringConvertible {
     ("readConcernLevel", "majority"), ("readPreference", "primary"), ("retryWrites", "true"),
     ("retryReads", "true"), ("serverSelectionTimeoutMS", "5000"), ("connectTimeoutMS", "2000"),
     ("socketTimeoutMS", "8000"), ("heartbeatFrequencyMS", "1000"), ("maxPoolSize", "64"),
-    ("waitQueueTimeoutMS", "1000"), ("appName", "magasin"),
+    ("waitQueueTimeoutMS", "1000"), ("appName", application),
   ]
 
   /// The text with every setting that it does not name itself.

@@ -3,6 +3,8 @@ import Mongo
 
 /// Pointers, checkpoints and leases.
 extension MongoReadModels {
+  private static let takesMax = 3
+
   public func progress(of projection: String) async throws -> ProjectionProgress? {
     try await database.withConnection { connection in
       try connection.find(
@@ -34,13 +36,32 @@ extension MongoReadModels {
     }
     if mustBeOver, let seen, !seen.isExpired { return nil }
     let lease = Lease(name: projection, owner: owner, token: (seen?.token ?? 0) + 1)
-    guard
-      try await update(
-        ProgressDocument.free(projection, seen: seen, mustBeOver: mustBeOver),
-        ProgressDocument.acquisition(lease, for: duration)),
-      let progress = try await progress(of: projection)
-    else { return nil }
-    return LeasedProgress(lease: lease, progress: progress)
+    return try await take(
+      lease, ProgressDocument.free(projection, seen: seen, mustBeOver: mustBeOver), for: duration)
+  }
+
+  /// A transaction that was left open keeps the progress locked: it is ended rather than waited for.
+  private func take(
+    _ lease: Lease, _ filter: BSONDocument, for duration: Duration
+  ) async throws -> LeasedProgress? {
+    let command = ProgressDocument.taking(lease, where: filter, for: duration)
+    let application = database.uri.application
+    for _ in 1...Self.takesMax {
+      do {
+        let taken = try await database.withConnection {
+          try $0.writeCommand(command, operation: "take the lease of \(lease.name)")
+        }
+        return try taken.withView { reply in
+          try reply["value"]?.document.map {
+            LeasedProgress(lease: lease, progress: try ProgressDocument.decode($0))
+          }
+        }
+      } catch let error as MongoError where error.code == 50 {
+        // MaxTimeMSExpired
+        try await database.withConnection { try AbandonedTransactions.end($0, of: application) }
+      }
+    }
+    return nil
   }
 
   private func createProgress(of projection: String, version: Int) async throws {

@@ -95,7 +95,20 @@ enum ProgressDocument {
     }
   }
 
-  static func acquisition(_ lease: Lease, for duration: Duration) -> BSONDocument {
+  /// The command that takes a lease and answers the progress; it waits for no other's lock.
+  static func taking(
+    _ lease: Lease, where filter: BSONDocument, for duration: Duration
+  ) -> BSONDocument {
+    BSONDocument { writer in
+      writer.append("findAndModify", collection)
+      writer.append("query", filter)
+      writer.append("update", acquisition(lease, for: duration))
+      writer.append("new", true)
+      writer.append("maxTimeMS", Int64(500))
+    }
+  }
+
+  private static func acquisition(_ lease: Lease, for duration: Duration) -> BSONDocument {
     BSONDocument { writer in
       writer.appendDocument("$set") { set in
         set.append("lease.owner", lease.owner)
