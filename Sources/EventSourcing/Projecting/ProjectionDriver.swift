@@ -147,7 +147,9 @@ struct LeaseLost: Error {}
 public struct DriverIdentity: Sendable {
   public let name: String
   /// Whether the owner of a lease is known to be dead: the lease need not be waited for then.
-  let isDead: @Sendable (_ owner: String) -> Bool
+  public let isDead: @Sendable (_ owner: String) -> Bool
+  /// Of a rebuild in the same process: the driver must not take its lease for one of its own.
+  var rebuilderName: String { "\(name)-rebuild" }
 
   /// - Parameter name: of the process; a number of its own is added.
   public init(process name: String, isDead: @escaping @Sendable (_ process: String) -> Bool) {

@@ -63,7 +63,8 @@ public struct ProjectionRebuild<P: Projection>: Sendable {
     _ name: String, _ takeover: LeaseTakeover
   ) async throws -> LeasedProgress? {
     try await store.acquire(
-      name, version: projection.version, owner: identity.name, for: Self.leaseDuration, takeover)
+      name, version: projection.version, owner: identity.rebuilderName, for: Self.leaseDuration,
+      takeover)
   }
 }
 
