@@ -47,10 +47,18 @@ public struct ProjectionRebuild<P: Projection>: Sendable {
           try await acquire(projection.name, .always)
         }
       }
-      try await store.remove(leased.lease)
-      if let old {
-        if result.hasSwitched { try await Task.sleep(for: settings.grace) }
-        try await store.drop(old)
+      if result.hasSwitched {
+        // The progress stays until the old rows are gone: the next rebuild drops those of one that
+        // was killed here.
+        try await leases.release(leased.lease)
+        if let old {
+          try await Task.sleep(for: settings.grace)
+          try await store.drop(old)
+        }
+        try await store.remove(leased.lease)
+      } else {
+        try await store.remove(leased.lease)
+        if let old { try await store.drop(old) }
       }
       return result
     } catch {

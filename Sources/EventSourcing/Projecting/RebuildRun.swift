@@ -110,6 +110,11 @@ struct RebuildRun<P: Projection> {
       return left
     }
     if left.generation > generation { try await store.drop(left.collection) }
+    // One that has switched has not come to dropping the rows that it replaced.
+    if left.generation == serving.generation, serving.generation > 1 {
+      try await store.drop(
+        ProjectionProgress.collection(projection.name, serving.generation - 1))
+    }
     let new = ProjectionProgress(
       projection: left.projection, generation: generation, version: projection.version,
       position: .start)
