@@ -13,8 +13,10 @@ extension ForwardingReadModels {
   public func load(_ ids: [String], from collection: String) async throws -> [String: StoredRow] {
     try await base.load(ids, from: collection)
   }
-  public func write(_ rows: [StoredRow], to collection: String) async throws {
-    try await base.write(rows, to: collection)
+  public func write(
+    _ rows: [StoredRow], to collection: String, before deadline: ContinuousClock.Instant?
+  ) async throws {
+    try await base.write(rows, to: collection, before: deadline)
   }
   public func insert(_ rows: [StoredRow], into collection: String) async throws -> Int {
     try await base.insert(rows, into: collection)
@@ -47,11 +49,13 @@ extension ForwardingReadModels {
   public func holder(of projection: String) async throws -> LeaseHolder? {
     try await base.holder(of: projection)
   }
-  public func commit(
-    _ rows: [StoredRow], _ progress: ProjectionProgress, holding lease: Lease,
-    for duration: Duration
-  ) async throws -> Bool {
-    try await base.commit(rows, progress, holding: lease, for: duration)
+  public func request(_ projection: String, by owner: String) async throws {
+    try await base.request(projection, by: owner)
+  }
+  public func save(
+    _ progress: ProjectionProgress, holding lease: Lease, for duration: Duration
+  ) async throws -> LeaseState {
+    try await base.save(progress, holding: lease, for: duration)
   }
   public func remove(_ lease: Lease) async throws { try await base.remove(lease) }
   public func checkpoint(of subscription: String) async throws -> Position {

@@ -119,13 +119,12 @@ extension ProjectionConformance.Place {
   }
 
   func rebuild<P: Projection>(
-    _ projection: P, store: (any ReadModelStore)? = nil,
+    _ projection: P, store: (any ReadModelStore)? = nil, process: LeaseProcess = survivor,
     settings: RebuildSettings = RebuildSettings(grace: .zero),
     report: @escaping @Sendable (RebuildProgress) -> Void = { _ in }
   ) async throws -> RebuildResult {
     try await ProjectionRebuild(
-      projection, log: log, store: store ?? self.store, process: Self.survivor,
-      settings: settings
+      projection, log: log, store: store ?? self.store, process: process, settings: settings
     ).run(report: report)
   }
 }

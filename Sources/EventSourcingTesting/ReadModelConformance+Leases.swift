@@ -1,7 +1,7 @@
 import EventSourcing
 import Foundation
 
-/// Who drives a projection, and what is committed under a lease.
+/// Who drives a projection, and what is saved under a lease.
 extension ReadModelConformance {
   /// Longer than any check takes.
   private static let long: Duration = .seconds(60)
@@ -67,14 +67,13 @@ extension ReadModelConformance {
 
   static func leaseTakeovers(_ store: any ReadModelStore) async throws {
     let name = unique("orders")
-    _ = try await taken(name, store, by: "a")
+    let first = try await taken(name, store, by: "a")
     let wrong = try await take(name, store, by: "b", .whenFreeOrDead { $0 == "x" })
     try require(wrong == nil, "a lease was taken from the living")
     let dead = try await taken(name, store, by: "b", .whenFreeOrDead { $0 == "a" })
-    let forced = try await taken(name, store, by: "c", .always)
-    try require(forced.lease.token > dead.lease.token, "the token did not rise")
+    try require(dead.lease.token > first.lease.token, "the token did not rise")
     let holder = try await store.holder(of: name)
-    try require(holder?.owner == "c", "holder: \(String(describing: holder))")
+    try require(holder?.owner == "b", "holder: \(String(describing: holder))")
   }
 
   static func leaseOneWinner(_ store: any ReadModelStore) async throws {
@@ -88,82 +87,115 @@ extension ReadModelConformance {
     try require(wins == 1, "\(wins) got the lease")
   }
 
-  static func committing(_ store: any ReadModelStore) async throws {
+  static func saving(_ store: any ReadModelStore) async throws {
     let leased = try await taken(unique("orders"), store, by: "a", for: .milliseconds(300))
     var progress = leased.progress
-    try await store.prepare(progress.collection, indexes: rankIndexes)
     progress.position = Position(7)
-    let rows = [row("r1", at: 6, ["rank": 1]), row("r2", at: 7, ["rank": 2])]
-    let first = try await store.commit(rows, progress, holding: leased.lease, for: long)
-    try require(first, "the owner could not commit")
-    try await requireRow(rows[0], store, in: progress.collection)
-    try await requireRow(rows[1], store, in: progress.collection)
+    let first = try await store.save(progress, holding: leased.lease, for: long)
+    try require(first == .held, "the owner could not save")
     let stored = try await store.progress(of: progress.projection)
     try require(stored == progress, "stored: \(String(describing: stored))")
     try await Task.sleep(for: .milliseconds(400))
     let stranger = try await take(progress.projection, store, by: "b")
-    try require(stranger == nil, "a commit did not hold the lease for longer")
-    progress.position = Position(9)
-    let later = row("r1", at: 9, ["rank": 9])
-    let second = try await store.commit([later], progress, holding: leased.lease, for: long)
-    try require(second, "the second commit failed")
-    try await requireRow(later, store, in: progress.collection)
-    progress.position = Position(12)
-    let empty = try await store.commit([], progress, holding: leased.lease, for: long)
-    let moved = try await store.progress(of: progress.projection)
-    try require(empty && moved == progress, "without rows: \(String(describing: moved))")
+    try require(stranger == nil, "a save did not hold the lease for longer")
   }
 
   static func fencing(_ store: any ReadModelStore) async throws {
-    let paused = try await taken(unique("orders"), store, by: "a")
+    let paused = try await taken(unique("orders"), store, by: "a", for: .zero)
+    let successor = try await taken(paused.progress.projection, store, by: "b")
     var progress = paused.progress
-    try await store.prepare(progress.collection, indexes: [])
-    let successor = try await taken(progress.projection, store, by: "b", .always)
     progress.position = Position(5)
-    let woken = try await store.commit(
-      [row("r1", at: 5, ["n": 1])], progress, holding: paused.lease, for: long)
-    try require(!woken, "who had lost the lease committed")
-    let rows = try await store.rows(of: progress.collection, after: nil, limit: 10)
-    try require(rows.isEmpty, "who had lost the lease left rows")
+    let woken = try await store.save(progress, holding: paused.lease, for: long)
+    try require(woken == .lost, "who had lost the lease saved: \(woken)")
     let stored = try await store.progress(of: progress.projection)
     try require(stored == successor.progress, "stored: \(String(describing: stored))")
-    let withoutRows = try await store.commit([], progress, holding: paused.lease, for: long)
-    try require(!withoutRows, "who had lost the lease moved the progress")
-    let rightful = try await store.commit(
-      [row("r1", at: 5, ["n": 2])], progress, holding: successor.lease, for: long)
-    try require(rightful, "the owner could not commit")
-    try await requireRow(row("r1", at: 5, ["n": 2]), store, in: progress.collection)
+    let rightful = try await store.save(progress, holding: successor.lease, for: long)
+    try require(rightful == .held, "the owner could not save")
   }
 
-  /// A commit and a takeover at the same time: what was refused has left nothing, what was
+  /// A save and a takeover at the same time: what was refused has left nothing, what was
   /// acknowledged is there.
-  static func racingCommits(_ store: any ReadModelStore) async throws {
+  static func racingSaves(_ store: any ReadModelStore) async throws {
     for round in 1...8 {
       let name = unique("orders")
       let leased = try await taken(name, store, by: "a")
-      try await store.prepare(leased.progress.collection, indexes: [])
       var moved = leased.progress
       moved.position = Position(20)
-      async let took = store.acquire(name, version: 3, owner: "b", for: long, .always)
-      let rows = (1...20).map { row("r\($0)", at: Int64($0), ["n": 1]) }
-      var isCommitted = false
-      // Meeting the takeover may fail it: then it has left nothing either.
-      do {
-        isCommitted = try await store.commit(rows, moved, holding: leased.lease, for: long)
-      } catch {}
-      let successor = try await took
-      try require(successor != nil, "round \(round): the takeover failed")
-      let count = try await store.rows(of: moved.collection, after: nil, limit: 100).count
-      let stored = try await store.progress(of: name)
-      try require(
-        count == (isCommitted ? 20 : 0)
-          && stored?.position == (isCommitted ? moved.position : .start),
-        "round \(round): committed \(isCommitted), \(count) rows, \(String(describing: stored))")
-      if let successor {
-        let again = try await store.commit(rows, moved, holding: successor.lease, for: long)
-        try require(again, "round \(round): the successor could not commit")
+      async let took = store.acquire(
+        name, version: 3, owner: "b", for: long, .whenFreeOrDead { _ in true })
+      let state = try await store.save(moved, holding: leased.lease, for: long)
+      guard let successor = try await took else {
+        throw Violation(description: "round \(round): the takeover failed")
       }
+      let seen = successor.progress.position
+      try require(
+        seen == (state == .lost ? .start : moved.position) || state == .held,
+        "round \(round): \(state), the successor sees \(seen)")
+      let late = try await store.save(moved, holding: leased.lease, for: long)
+      try require(late == .lost, "round \(round): saved after the takeover")
     }
+  }
+
+  static func savesAtOnce(_ store: any ReadModelStore) async throws {
+    let names = (0..<12).map { _ in unique("orders") }
+    let states = try await withThrowingTaskGroup(of: (Int, LeaseState).self) { group in
+      for (number, name) in names.enumerated() {
+        let leased = try await taken(name, store, by: "a")
+        if number == 5 { _ = try await taken(name, store, by: "b", .whenFreeOrDead { _ in true }) }
+        if number == 7 { try await store.request(name, by: "b") }
+        group.addTask {
+          var moved = leased.progress
+          moved.position = Position(Int64(number) + 1)
+          return (number, try await store.save(moved, holding: leased.lease, for: long))
+        }
+      }
+      return try await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
+    }
+    for (number, name) in names.enumerated() {
+      let expected: LeaseState = number == 5 ? .lost : number == 7 ? .wanted : .held
+      try require(states[number] == expected, "\(number): \(String(describing: states[number]))")
+      let position = try await store.progress(of: name)?.position
+      try require(
+        position == (number == 5 ? .start : Position(Int64(number) + 1)),
+        "\(number) stands at \(String(describing: position))")
+    }
+  }
+
+  static func leaseRequests(_ store: any ReadModelStore) async throws {
+    let leased = try await taken(unique("orders"), store, by: "a")
+    let name = leased.progress.projection
+    try await store.request(name, by: "b")
+    let early = try await take(name, store, by: "b")
+    try require(early == nil, "a held lease was taken")
+    let asked = try await store.save(leased.progress, holding: leased.lease, for: long)
+    try require(asked == .wanted, "the owner is not told: \(asked)")
+    try await store.release(leased.lease)
+    for stranger in ["a", "c"] {
+      let other = try await take(name, store, by: stranger)
+      try require(other == nil, "\(stranger) got what is kept for another")
+    }
+    let second = try await taken(name, store, by: "b")
+    let undisturbed = try await store.save(second.progress, holding: second.lease, for: long)
+    try require(undisturbed == .held, "the request is still there: \(undisturbed)")
+    // Who asks and is not heard of again is forgotten.
+    try await store.request(name, by: "c")
+    try await Task.sleep(for: .milliseconds(3200))
+    let forgotten = try await store.save(second.progress, holding: second.lease, for: long)
+    try require(forgotten == .held, "an old request counts: \(forgotten)")
+    try await store.release(second.lease)
+    _ = try await taken(name, store, by: "d")
+  }
+
+  static func deadlines(_ store: any ReadModelStore) async throws {
+    let collection = unique("things")
+    try await store.prepare(collection, indexes: [])
+    try await store.write([row("a", at: 1, ["n": 1])], to: collection, before: .now + long)
+    try await requireRow(row("a", at: 1, ["n": 1]), store, in: collection)
+    do {
+      try await store.write([row("a", at: 2, ["n": 2])], to: collection, before: .now)
+      throw Violation(description: "written after the deadline")
+    } catch is LeaseLost {}
+    try await requireRow(row("a", at: 1, ["n": 1]), store, in: collection)
   }
 
   static func wholeProgress(_ store: any ReadModelStore) async throws {
@@ -177,16 +209,17 @@ extension ReadModelConformance {
       position: Position(12), eventID: UUID().uuidString.lowercased(), type: "OrderInitiated",
       stream: StreamName(category: "orders", id: "order_1"), reason: "$reason",
       since: Timestamp(millisecondsSinceEpoch: 1_700_000_000_123))
-    let saved = try await store.commit([], progress, holding: leased.lease, for: long)
+    let saved = try await store.save(progress, holding: leased.lease, for: long)
     let stopped = try await store.progress(of: progress.projection)
-    try require(saved && stopped == progress, "stored: \(String(describing: stopped))")
+    try require(saved == .held && stopped == progress, "stored: \(String(describing: stopped))")
     try require(progress.collection == "\(progress.projection)__v4", progress.collection)
     progress.failure = nil
     progress.parked = nil
-    _ = try await store.commit([], progress, holding: leased.lease, for: long)
+    _ = try await store.save(progress, holding: leased.lease, for: long)
     let mended = try await store.progress(of: progress.projection)
     try require(mended == progress, "mended: \(String(describing: mended))")
-    let successor = try await taken(progress.projection, store, by: "b", .always)
+    let successor = try await taken(
+      progress.projection, store, by: "b", .whenFreeOrDead { _ in true })
     try await store.remove(leased.lease)
     let kept = try await store.progress(of: progress.projection)
     try require(kept == progress, "who had lost the lease removed the progress")

@@ -1,7 +1,7 @@
 import EventSourcing
 import Synchronization
 
-/// A store as a process sees it that falls asleep when it is about to commit rows.
+/// A store as a process sees it that falls asleep when it is about to write rows.
 final class SleepingReadModels: ForwardingReadModels {
   private struct State {
     var isAwake = false
@@ -16,7 +16,7 @@ final class SleepingReadModels: ForwardingReadModels {
   init(_ base: any ReadModelStore) { self.base = base }
 
   var isAsleep: Bool { state.withLock(\.isAsleep) }
-  /// Commits that were refused since the lease was lost.
+  /// Writes that were refused since the lease may have been lost.
   var refusals: Int { state.withLock(\.refusals) }
 
   func wake() {
@@ -28,14 +28,16 @@ final class SleepingReadModels: ForwardingReadModels {
     for continuation in waiting { continuation.resume() }
   }
 
-  func commit(
-    _ rows: [StoredRow], _ progress: ProjectionProgress, holding lease: Lease,
-    for duration: Duration
-  ) async throws -> Bool {
-    if !rows.isEmpty { await sleep() }
-    let isDone = try await base.commit(rows, progress, holding: lease, for: duration)
-    if !isDone { state.withLock { $0.refusals += 1 } }
-    return isDone
+  func write(
+    _ rows: [StoredRow], to collection: String, before deadline: ContinuousClock.Instant?
+  ) async throws {
+    await sleep()
+    do {
+      try await base.write(rows, to: collection, before: deadline)
+    } catch is LeaseLost {
+      state.withLock { $0.refusals += 1 }
+      throw LeaseLost()
+    }
   }
 
   private func sleep() async {

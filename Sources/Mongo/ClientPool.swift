@@ -83,9 +83,14 @@ enum MongoLibrary {
 final class ClientPool: Sendable {
   private let address: UInt
 
-  init(_ uri: MongoURI) throws {
+  /// - Parameter answerMax: how long the server may take to answer, where that is not the text's.
+  init(_ uri: MongoURI, answerMax: Duration? = nil) throws {
     MongoLibrary.start()
     address = try uri.withSettings { settings in
+      if let answerMax {
+        let milliseconds = Int32(clamping: Int64(answerMax / .milliseconds(1)))
+        mongoc_uri_set_option_as_int32(settings, "sockettimeoutms", milliseconds)
+      }
       var error = bson_error_t()
       guard let pool = mongoc_client_pool_new_with_error(settings, &error) else {
         throw MongoError(error, operation: "make the client pool")

@@ -8,7 +8,6 @@ public actor MongoConnection {
   private var handle: ClientHandle?
   private var openCursor: CursorHandle?
   private var openStream: ChangeStreamHandle?
-  private var session: SessionHandle?
 
   public nonisolated var unownedExecutor: UnownedSerialExecutor {
     executor.asUnownedSerialExecutor()
@@ -23,7 +22,6 @@ public actor MongoConnection {
   isolated deinit {
     openCursor = nil
     openStream = nil
-    session = nil
     handle = nil
   }
 
@@ -111,9 +109,6 @@ public actor MongoConnection {
           throw MongoError(domain: .client, code: 0, operation: operation, message: "no bulk")
         }
         defer { mongoc_bulk_operation_destroy(bulk) }
-        if let session = session?.session {
-          mongoc_bulk_operation_set_client_session(bulk, session)
-        }
         var error = bson_error_t()
         for write in writes {
           let isTaken: Bool
@@ -144,29 +139,6 @@ public actor MongoConnection {
           operation: operation)
       }
     }
-  }
-
-  /// Runs the writes of `body` as one transaction: all of them or none. `body` answering false, or
-  /// throwing, leaves nothing. True when it was committed, with majority and journal.
-  ///
-  /// What `body` writes by ``write(_:to:ordered:)`` belongs to the transaction; it must do nothing
-  /// else with this connection. A commit whose outcome is not known is sent again, which is safe,
-  /// for a few seconds; then it throws.
-  public func transaction(_ body: () throws -> Bool) throws -> Bool {
-    session = try SessionHandle.start(on: client())
-    // The session ends before anything else uses the connection.
-    defer { session = nil }
-    do {
-      guard try body() else {
-        session?.abort()
-        return false
-      }
-    } catch {
-      session?.abort()
-      throw error
-    }
-    try session?.commit()
-    return true
   }
 
   /// Runs a command that writes (`createIndexes`, `drop` …) with the connection's write concern.

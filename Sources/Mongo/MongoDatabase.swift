@@ -25,13 +25,14 @@ public final class MongoDatabase: Sendable {
   ///   - connectionsMax: connections, and so threads, at most.
   ///   - waitMax: how long a caller waits for a free one before it is told that nothing was sent.
   ///   - niceness: 0 … 19; the higher, the more the connections' threads give way to others.
+  ///   - answerMax: how long the server may take to answer; nil for what the address says.
   public init(
     _ uri: MongoURI, connectionsMax: Int = 32, waitMax: Duration = .milliseconds(1000),
-    niceness: Int = 0
+    niceness: Int = 0, answerMax: Duration? = nil
   ) throws {
     self.niceness = niceness
     self.uri = uri
-    self.pool = try ClientPool(uri)
+    self.pool = try ClientPool(uri, answerMax: answerMax)
     self.connectionsMax = connectionsMax
     self.waitMax = waitMax
   }

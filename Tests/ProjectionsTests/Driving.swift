@@ -43,8 +43,8 @@ func serving(_ projection: String, in store: any ReadModelStore) async throws ->
   }
 }
 
-/// A store that fails at every commit once, before or after it has done it: every batch is applied
-/// twice.
+/// A store that fails at every position once, before or after it has written rows or saved the
+/// progress: every batch is applied twice.
 final class CrashingReadModels: ForwardingReadModels {
   struct Crash: Error {}
 
@@ -58,14 +58,25 @@ final class CrashingReadModels: ForwardingReadModels {
     crashed.withLock { $0.insert(position).inserted }
   }
 
-  func commit(
-    _ rows: [StoredRow], _ progress: ProjectionProgress, holding lease: Lease,
-    for duration: Duration
-  ) async throws -> Bool {
-    let crashes = progress.position > .start && crashes(at: progress.position)
+  func write(
+    _ rows: [StoredRow], to collection: String, before deadline: ContinuousClock.Instant?
+  ) async throws {
+    guard let last = rows.map(\.position).max(), crashes(at: last) else {
+      return try await base.write(rows, to: collection, before: deadline)
+    }
+    try await base.write(Array(rows.prefix(rows.count / 2)), to: collection, before: deadline)
+    throw Crash()
+  }
+
+  func save(
+    _ progress: ProjectionProgress, holding lease: Lease, for duration: Duration
+  ) async throws -> LeaseState {
+    // Negative: apart from the crashes while writing rows.
+    let crashes =
+      progress.position > .start && crashes(at: Position(-progress.position.rawValue))
     if crashes, progress.position.rawValue.isMultiple(of: 2) { throw Crash() }
-    let isDone = try await base.commit(rows, progress, holding: lease, for: duration)
+    let state = try await base.save(progress, holding: lease, for: duration)
     if crashes { throw Crash() }
-    return isDone
+    return state
   }
 }

@@ -13,7 +13,14 @@ public final class InMemoryReadModels: ReadModelStore {
     var owner: String
     var token: Int64
     var until: ContinuousClock.Instant
+    var wanted: (by: String, until: ContinuousClock.Instant)?
+
+    /// By whom, if it is not too long ago.
+    var wantedBy: String? { wanted.flatMap { $0.until > .now ? $0.by : nil } }
   }
+
+  /// How long a lease is kept for who has asked for it.
+  private static let requestDuration: Duration = .seconds(3)
 
   private let state = Mutex(State())
 
@@ -37,7 +44,10 @@ public final class InMemoryReadModels: ReadModelStore {
     }
   }
 
-  public func write(_ rows: [StoredRow], to collection: String) async throws {
+  public func write(
+    _ rows: [StoredRow], to collection: String, before deadline: ContinuousClock.Instant?
+  ) async throws {
+    if let deadline, .now >= deadline { throw LeaseLost() }
     state.withLock { $0.write(rows, to: collection) }
   }
 
@@ -96,7 +106,7 @@ public final class InMemoryReadModels: ReadModelStore {
         if let before = old[id], let after = new[id], before.position == after.position {
           comparison.addDifferent(id)
         } else {
-          comparison.unsettled.append(id)
+          comparison.addUnsettled(id)
         }
       }
       return comparison
@@ -113,9 +123,9 @@ public final class InMemoryReadModels: ReadModelStore {
         switch takeover {
         case .whenFree: return nil
         case .whenFreeOrDead(let isDead): guard isDead(held.owner) else { return nil }
-        case .always: break
         }
       }
+      if let other = held?.wantedBy, other != owner { return nil }
       let token = (held?.token ?? 0) + 1
       state.leases[projection] = Held(owner: owner, token: token, until: .now + duration)
       let progress =
@@ -133,7 +143,9 @@ public final class InMemoryReadModels: ReadModelStore {
   }
 
   public func release(_ lease: Lease) async throws {
-    _ = state.withLock { $0.extend(lease, by: .zero) }
+    state.withLock { state in
+      if state.extend(lease, by: .zero) { state.leases[lease.name]?.token += 1 }
+    }
   }
 
   public func holder(of projection: String) async throws -> LeaseHolder? {
@@ -144,15 +156,19 @@ public final class InMemoryReadModels: ReadModelStore {
     }
   }
 
-  public func commit(
-    _ rows: [StoredRow], _ progress: ProjectionProgress, holding lease: Lease,
-    for duration: Duration
-  ) async throws -> Bool {
+  public func request(_ projection: String, by owner: String) async throws {
     state.withLock { state in
-      guard state.extend(lease, by: duration) else { return false }
-      for row in rows { state.collections[progress.collection, default: [:]][row.id] = row }
+      state.leases[projection]?.wanted = (owner, .now + Self.requestDuration)
+    }
+  }
+
+  public func save(
+    _ progress: ProjectionProgress, holding lease: Lease, for duration: Duration
+  ) async throws -> LeaseState {
+    state.withLock { state in
+      guard state.extend(lease, by: duration) else { return .lost }
       state.progress[lease.name] = progress
-      return true
+      return state.leases[lease.name]?.wantedBy == nil ? .held : .wanted
     }
   }
 

@@ -1,8 +1,12 @@
+import Synchronization
+
 /// The time that a driver holds one lease: its rows in memory are those of the store as long as
-/// every commit has succeeded. After an error the session is over.
+/// every write has succeeded. After an error the session is over.
 struct DrivingSession<P: Projection> {
   /// Rows that are kept in memory between batches.
   private static var rowsMax: Int { 10_000 }
+  /// Batches that the stored progress may lie behind the rows.
+  static var unsavedBatchesMax: Int { 4 }
 
   private let projection: P
   private let store: any ReadModelStore
@@ -10,17 +14,25 @@ struct DrivingSession<P: Projection> {
   private let lease: Lease
   private var rows = FoldedRows<P.Row>()
   private var operations = ProjectionOperations.History()
-  private var renewedAt = ContinuousClock.now
+  private var saving: SaveUnderWay?
+  private var savedAt = ContinuousClock.now
+  private var unsavedBatches = 0
+  /// Until when rows may be written: before anybody else can have the lease.
+  private var deadline: ContinuousClock.Instant
+  /// Everything up to here is in the rows; what is stored of it comes a moment later.
   private(set) var progress: ProjectionProgress
 
+  /// - Parameter acquired: when the lease was asked for, or earlier.
   init(
-    _ projection: P, leased: LeasedProgress, store: any ReadModelStore, board: ProjectionBoard
+    _ projection: P, leased: LeasedProgress, acquired: ContinuousClock.Instant,
+    store: any ReadModelStore, board: ProjectionBoard
   ) {
     self.projection = projection
     self.store = store
     self.board = board
     lease = leased.lease
     progress = leased.progress
+    deadline = acquired + ProjectionLease.writingDuration
   }
 
   /// - Throws: ``FoldOutdated`` when other code has made the rows.
@@ -31,17 +43,24 @@ struct DrivingSession<P: Projection> {
       }
       progress.version = projection.version
     }
+    try await save()
     try await store.prepare(progress.collection, indexes: projection.indexes)
     operations = try await ProjectionOperations.history(of: projection.name, in: log)
-    try await keepLease(after: .zero)
     // Left by a rebuild that died after the switch. A living one drops it when its readers are done.
     let rebuild = ProjectionProgress.rebuildName(of: projection.name)
     if try await store.holder(of: rebuild)?.isExpired ?? true {
-      try await store.dropPredecessor(of: progress)
+      try await dropPredecessor()
     }
   }
 
-  /// Applies a batch: one load, a fold in memory, one commit. Answers the event that it has stopped
+  private mutating func dropPredecessor() async throws {
+    guard let old = progress.replacedCollection else { return }
+    try await store.drop(old)
+    progress.replaced = nil
+    try await save()
+  }
+
+  /// Applies a batch: one load, a fold in memory, one write. Answers the event that it has stopped
   /// at, if any; everything before that one is applied.
   mutating func apply(_ events: [Recorded]) async throws -> ProjectionPoisoned? {
     guard let last = events.last else { return nil }
@@ -49,7 +68,7 @@ struct DrivingSession<P: Projection> {
       var moved = progress
       moved.position = last.position
       (moved.failure, moved.parked) = (nil, nil)
-      try await commitChanges(moved)
+      try await write(moved)
       return nil
     }
     // The fold has changed rows in place that the poisonous event touched: once more, without it.
@@ -61,7 +80,8 @@ struct DrivingSession<P: Projection> {
     moved.failure = poison.description
     let since = progress.parked.flatMap { $0.position == poison.position ? $0.since : nil }
     moved.parked = ParkedEvent(poison, since: since ?? .now)
-    try await commitChanges(moved)
+    try await write(moved)
+    try await save()
     return poison
   }
 
@@ -77,27 +97,69 @@ struct DrivingSession<P: Projection> {
     return projection.fold(touches, of: events, into: &rows)
   }
 
-  private mutating func commitChanges(_ moved: ProjectionProgress) async throws {
-    try await commit(projection.stored(rows.takeChanged()), moved)
-    _ = rows.evict(downTo: Self.rowsMax)
-  }
-
-  private mutating func commit(_ rows: [StoredRow], _ moved: ProjectionProgress) async throws {
-    let sent = ContinuousClock.now
-    guard
-      try await store.commit(rows, moved, holding: lease, for: ProjectionLease.duration)
-    else { throw LeaseLost() }
-    renewedAt = sent
-    progress = moved
-    board.publish(moved, changed: rows, until: sent + ProjectionLease.duration)
-  }
-
-  /// Holds the lease for longer when it is time for that.
-  mutating func keepLease(after pause: Duration = ProjectionLease.renewalPause / 2) async throws {
-    if .now - renewedAt >= pause {
-      return try await commit([], progress)
+  private mutating func write(_ moved: ProjectionProgress) async throws {
+    if deadline - .now < ProjectionLease.writingDuration / 4 { try await save() }
+    let changed = projection.stored(rows.takeChanged())
+    if !changed.isEmpty {
+      try await store.write(changed, to: progress.collection, before: deadline)
     }
-    board.publish(progress, changed: [], until: renewedAt + ProjectionLease.duration)
+    _ = rows.evict(downTo: Self.rowsMax)
+    progress = moved
+    unsavedBatches += 1
+    publish(changed)
+  }
+
+  private func publish(_ changed: [StoredRow]) {
+    board.publish(progress, changed: changed, until: deadline)
+  }
+
+  /// Whether what is stored is behind ``progress``.
+  var isUnsaved: Bool { unsavedBatches > 0 || saving != nil }
+
+  /// Sees to it that the progress is saved, without waiting for it; an idle session holds its lease
+  /// in this way. The checkpoint always comes after the rows.
+  /// - Throws: ``LeaseLost``, ``LeaseWanted``.
+  mutating func keepUp() async throws {
+    if let saving {
+      if saving.isDone || unsavedBatches > Self.unsavedBatchesMax { try await finishSaving() }
+      return
+    }
+    let pause = unsavedBatches > 0 ? ProjectionLease.savePause : ProjectionLease.renewalPause
+    guard .now - savedAt >= pause else { return publish([]) }
+    savedAt = .now
+    unsavedBatches = 0
+    saving = SaveUnderWay(progress, lease, store)
+  }
+
+  /// Saves the progress and waits for it.
+  mutating func save() async throws {
+    if saving != nil { try await finishSaving() }
+    savedAt = .now
+    unsavedBatches = 0
+    saving = SaveUnderWay(progress, lease, store)
+    try await finishSaving()
+  }
+
+  private mutating func finishSaving() async throws {
+    guard let underWay = saving else { return }
+    saving = nil
+    switch try await underWay.state() {
+    case .lost: throw LeaseLost()
+    case .wanted: throw LeaseWanted()
+    case .held:
+      deadline = max(deadline, underWay.begun + ProjectionLease.writingDuration)
+      publish([])
+    }
+  }
+
+  /// What remains to be done when the session ends in peace: the progress is saved, so that the next
+  /// owner of the lease finds the rows at it, and the lease given up.
+  mutating func end() async {
+    // What it says of the lease is of no interest any more.
+    _ = try? await saving?.state()
+    saving = nil
+    do { try await save() } catch is LeaseWanted {} catch { return }
+    try? await store.release(lease)
   }
 
   /// Whether an operator has done something since the last look.
@@ -109,11 +171,37 @@ struct DrivingSession<P: Projection> {
   }
 }
 
+/// A save that has begun.
+private final class SaveUnderWay: Sendable {
+  let begun = ContinuousClock.now
+  private let task: Task<LeaseState, any Error>
+  private let done: Done
+
+  private final class Done: Sendable {
+    let isDone = Mutex(false)
+  }
+
+  init(_ progress: ProjectionProgress, _ lease: Lease, _ store: any ReadModelStore) {
+    let done = Done()
+    self.done = done
+    task = Task {
+      defer { done.isDone.withLock { $0 = true } }
+      return try await store.save(progress, holding: lease, for: ProjectionLease.duration)
+    }
+  }
+
+  var isDone: Bool { done.isDone.withLock { $0 } }
+
+  func state() async throws -> LeaseState { try await task.value }
+}
+
+/// Somebody asks for the lease: a rebuild that is about to switch.
+struct LeaseWanted: Error {}
+
 /// The rows were made by another version of the fold: folding them on would mix the two.
 public struct FoldOutdated: Error, Sendable, CustomStringConvertible {
   public var rows: Int
   public var program: Int
-
   public init(rows: Int, program: Int) {
     self.rows = rows
     self.program = program
@@ -122,15 +210,5 @@ public struct FoldOutdated: Error, Sendable, CustomStringConvertible {
   public var description: String {
     "the rows were made by version \(rows) of the fold, this program has version \(program): "
       + "rebuild the read model"
-  }
-}
-
-extension ReadModelStore {
-  /// Drops the rows that served before the ones that serve.
-  func dropPredecessor(of serving: ProjectionProgress) async throws {
-    guard serving.generation > 1 else { return }
-    var old = serving
-    old.generation -= 1
-    try await drop(old.collection)
   }
 }

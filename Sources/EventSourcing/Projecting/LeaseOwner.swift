@@ -6,7 +6,7 @@ public struct LeaseProcess: Sendable {
   /// - Parameters:
   ///   - name: of this process.
   ///   - isDead: whether another one is known to be dead, so that its leases need not be waited
-  ///     for. In doubt it is not.
+  ///     for. In doubt it is not: of two who write at a time each would upset the other.
   public init(_ name: String, isDead: @escaping @Sendable (_ process: String) -> Bool) {
     self.name = name
     self.isDead = isDead
@@ -15,15 +15,16 @@ public struct LeaseProcess: Sendable {
   /// Nobody can tell whether it is alive.
   public static let anonymous = LeaseProcess("anonymous") { _ in false }
 
+  /// Whether the process of a lease's owner is known to be dead.
+  public func isDead(owner: String) -> Bool {
+    guard let mark = owner.lastIndex(of: "#") else { return false }
+    return isDead(String(owner[..<mark]))
+  }
+
   /// One of those in this process who hold leases: each has a name of its own.
   func newOwner() -> LeaseOwner {
     let own = "\(name)#\(CommandID.random().uuid.text.suffix(12))"
-    let isDead = isDead
-    return LeaseOwner(name: own) { owner in
-      if owner == own { return true }
-      guard let mark = owner.lastIndex(of: "#") else { return false }
-      return isDead(String(owner[..<mark]))
-    }
+    return LeaseOwner(name: own) { $0 == own || isDead(owner: $0) }
   }
 }
 

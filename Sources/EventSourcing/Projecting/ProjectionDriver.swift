@@ -1,11 +1,12 @@
 import Logging
 import ServiceLifecycle
 
-/// Keeps one read model up to date: reads the log after the checkpoint, folds, and commits rows and
-/// checkpoint together.
+/// Keeps one read model up to date: reads the log after the checkpoint, folds, writes rows, then the
+/// checkpoint. A crash between the two applies the same events again, which changes nothing.
 ///
 /// Of all processes that run it one drives, by a lease; the others wait for it to die. Who wakes up
-/// after its lease was taken writes nothing: each commit names the lease's token. An event that
+/// after its lease may have been taken writes nothing: rows are written before its time is over or
+/// not at all, and each checkpoint names the lease's token. An event that
 /// cannot be applied stops it, loudly, until an operator says how to go on
 /// (``ProjectionOperations``).
 public final class ProjectionDriver<P: Projection>: Service {
@@ -43,18 +44,15 @@ public final class ProjectionDriver<P: Projection>: Service {
       var failures = 0
       while !Task.isCancelled {
         do {
+          let asked = ContinuousClock.now
           guard let leased = try await takeLease() else { continue }
-          do {
-            try await drive(leased) { failures = 0 }
-          } catch {
-            board.stopDriving(projection.name)
-            if Task.isCancelled || error is LeaseLost { try? await store.release(leased.lease) }
-            throw error
-          }
+          try await drive(leased, acquired: asked) { failures = 0 }
         } catch is CancellationError {
           return
         } catch is LeaseLost {
           logger.notice("another process drives this projection now")
+        } catch is LeaseWanted {
+          logger.info("a rebuild is about to switch")
         } catch {
           if Task.isCancelled { return }
           failures += 1
@@ -78,30 +76,44 @@ public final class ProjectionDriver<P: Projection>: Service {
   }
 
   private func drive(
-    _ leased: LeasedProgress, succeeded: () -> Void
+    _ leased: LeasedProgress, acquired: ContinuousClock.Instant, succeeded: () -> Void
   ) async throws {
-    var session = DrivingSession(projection, leased: leased, store: store, board: board)
-    try await session.begin(log: reader.log)
+    var session = DrivingSession(
+      projection, leased: leased, acquired: acquired, store: store, board: board)
+    do {
+      try await session.begin(log: reader.log)
+      try await follow(&session, succeeded)
+    } catch {
+      if error is LeaseWanted || Task.isCancelled { await session.end() }
+      board.stopDriving(projection.name)
+      throw error
+    }
+  }
+
+  private func follow(_ session: inout DrivingSession<P>, _ succeeded: () -> Void) async throws {
     var isBehind = true
     var isGivingWay = false
     while true {
       try Task.checkCancellation()
+      try await session.keepUp()
       if !isBehind {
         // Who has come to the end need not ask the database to know that.
         await reader.log.waitForEvents(
-          after: session.progress.position, timeout: ProjectionLease.renewalPause)
+          after: session.progress.position,
+          timeout: session.isUnsaved ? ProjectionLease.savePause : ProjectionLease.standbyPause)
       }
       let begun = ContinuousClock.now
       let limit = isGivingWay ? ProjectionPace.smallBatchMax : batchCommitsMax
       let commits = try await reader.read(after: session.progress.position, limit: limit)
       guard !commits.isEmpty else {
         isBehind = false
-        try await session.keepLease()
         continue
       }
       let batch = ProjectionPace.batch(of: commits)
-      isBehind = commits.count == limit || batch.count < commits.count
-      if let poison = try await session.apply(batch.flatMap(\.events)) {
+      let events = batch.flatMap(\.events)
+      // A page may be shorter than asked for, where commits are large.
+      isBehind = commits.count == limit || events.count >= ProjectionPace.eventsMax / 2
+      if let poison = try await session.apply(events) {
         logger.critical("\(poison)")
         try await waitForOperator(&session)
         isBehind = true
@@ -117,7 +129,7 @@ public final class ProjectionDriver<P: Projection>: Service {
   private func waitForOperator(_ session: inout DrivingSession<P>) async throws {
     while try await !session.readOperations(log: reader.log) {
       try await Task.sleep(for: ProjectionLease.standbyPause)
-      try await session.keepLease()
+      try await session.keepUp()
     }
     logger.notice("an operator has the projection go on")
   }
@@ -127,13 +139,19 @@ public final class ProjectionDriver<P: Projection>: Service {
 /// after ``duration`` and ``standbyPause`` at most.
 enum ProjectionLease {
   static let duration: Duration = .seconds(3)
-  static let renewalPause: Duration = .seconds(1)
+  /// For so long after a renewal was sent rows may be sent; what is under way then arrives before
+  /// anybody else has the lease.
+  static let writingDuration: Duration = .milliseconds(2500)
+  static let renewalPause: Duration = .milliseconds(500)
   static let standbyPause: Duration = .milliseconds(250)
+  /// Between two checkpoints of a projection that moves: other processes see where it stands, and
+  /// one that takes over has little to do again.
+  static let savePause: Duration = .milliseconds(10)
 }
 
 enum ProjectionPace {
-  /// Events of a batch, so that what it changes fits into one transaction.
-  private static let eventsMax = 5000
+  /// Events of a batch, however large its commits are.
+  static let eventsMax = 5000
 
   /// Commits of a batch while there are many requests, so that the pause that it makes necessary is
   /// short.
@@ -152,6 +170,3 @@ enum ProjectionPace {
     return commits[..<(end ?? commits.endIndex)]
   }
 }
-
-/// Somebody else has taken the lease: nothing more may be written under it.
-struct LeaseLost: Error {}

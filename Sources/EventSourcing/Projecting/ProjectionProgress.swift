@@ -13,10 +13,12 @@ public struct ProjectionProgress: Sendable, Hashable {
   public var failure: String?
   /// The event that it has stopped at.
   public var parked: ParkedEvent?
+  /// The generation that served before this one, to be dropped when nobody reads it any more.
+  public var replaced: Int?
 
   public init(
     projection: String, generation: Int, version: Int = 1, position: Position,
-    failure: String? = nil, parked: ParkedEvent? = nil
+    failure: String? = nil, parked: ParkedEvent? = nil, replaced: Int? = nil
   ) {
     self.projection = projection
     self.generation = generation
@@ -24,9 +26,13 @@ public struct ProjectionProgress: Sendable, Hashable {
     self.position = position
     self.failure = failure
     self.parked = parked
+    self.replaced = replaced
   }
 
   public var collection: String { Self.collection(readModel, generation) }
+
+  /// The rows that served before, if any.
+  var replacedCollection: String? { replaced.map { Self.collection(readModel, $0) } }
 
   public static func collection(_ projection: String, _ generation: Int) -> String {
     "\(projection)__v\(generation)"
@@ -74,7 +80,7 @@ public struct ParkedEvent: Sendable, Hashable {
   }
 }
 
-/// The right to drive a projection, for a limited time. What is committed under a lease that
+/// The right to drive a projection, for a limited time. Progress that is saved under a lease that
 /// somebody else has taken meanwhile is refused: the token is a fencing token.
 public struct Lease: Sendable, Hashable {
   public let name: String
@@ -95,8 +101,19 @@ public enum LeaseTakeover: Sendable {
   case whenFree
   /// The same, and when its owner is known to be dead before its time is over.
   case whenFreeOrDead(@Sendable (_ owner: String) -> Bool)
-  /// From anybody, at once.
-  case always
+}
+
+/// What became of a lease.
+public enum LeaseState: Sendable, Hashable {
+  case held
+  /// Held, and somebody asks for it.
+  case wanted
+  case lost
+}
+
+/// Somebody else has the lease, or may have it: nothing more may be written under it.
+public struct LeaseLost: Error, Sendable {
+  public init() {}
 }
 
 /// A lease that was acquired, and the progress that is continued under it.

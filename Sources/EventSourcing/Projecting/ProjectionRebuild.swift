@@ -2,13 +2,15 @@ import Synchronization
 
 /// Rebuilds a read model from position 1 beside the serving one, compares the two, and switches.
 ///
-/// The old rows serve and are kept up to date until the switch. For its last step the rebuild takes
-/// the projection's lease, so that the old rows stand still: the new ones are brought to the very
-/// same position, what is not known to be the same is compared, and one commit changes the pointer.
+/// The old rows serve and are kept up to date until the switch. For its last step the rebuild asks
+/// for the projection's lease, so that the old rows stand still: the new ones are brought to the very
+/// same position, what is not known to be the same is compared, and one update changes the pointer.
 /// Then the driver goes on with the new rows. A rebuild that was killed goes on where it made its
 /// last checkpoint.
 public struct ProjectionRebuild<P: Projection>: Sendable {
   private static var leaseDuration: Duration { .seconds(5) }
+  /// Longer than a lease lasts.
+  private static var takeoverMax: Duration { .seconds(15) }
 
   private let projection: P
   private let log: any EventLog
@@ -43,9 +45,7 @@ public struct ProjectionRebuild<P: Projection>: Sendable {
         var run = RebuildRun(
           projection, log: log, store: store, leases: leases, settings: settings,
           report: report)
-        let (result, old) = try await run.carryOut(from: leased) {
-          try await acquire(projection.name, .always)
-        }
+        let (result, old) = try await run.carryOut(from: leased) { try await takeOver() }
         // The lease is kept until the old rows are gone: who finds them without it drops them.
         if result.hasSwitched { try await Task.sleep(for: settings.grace) }
         if let old { try await store.drop(old) }
@@ -56,6 +56,23 @@ public struct ProjectionRebuild<P: Projection>: Sendable {
     } catch {
       try? await leases.releaseAll()
       throw error
+    }
+  }
+
+  /// The projection's own lease: its driver gives it up when it is asked, or is dead.
+  private func takeOver() async throws -> LeasedProgress {
+    let deadline = ContinuousClock.now + Self.takeoverMax
+    var asked: ContinuousClock.Instant?
+    while true {
+      if asked.map({ .now - $0 > .seconds(1) }) ?? true {
+        try await store.request(projection.name, by: owner.name)
+        asked = .now
+      }
+      if let leased = try await acquire(projection.name, .whenFreeOrDead(owner.mayTakeFrom)) {
+        return leased
+      }
+      guard .now < deadline else { throw RebuildFailure.notHandedOver(projection.name) }
+      try await Task.sleep(for: .milliseconds(5))
     }
   }
 

@@ -9,7 +9,11 @@ public protocol ReadModelStore: Sendable {
   func load(_ ids: [String], from collection: String) async throws -> [String: StoredRow]
   /// Writes rows with absolute values. A stored row at the same or a later position stays as it
   /// is, so writing twice is writing once.
-  func write(_ rows: [StoredRow], to collection: String) async throws
+  /// - Parameter deadline: when the write cannot be sent before, nothing is written.
+  /// - Throws: ``LeaseLost`` after the deadline.
+  func write(
+    _ rows: [StoredRow], to collection: String, before deadline: ContinuousClock.Instant?
+  ) async throws
   /// Writes rows that the collection does not have, much faster than ``write(_:to:)``. A row that
   /// it has nevertheless is treated as there.
   /// - Returns: the size of what was written, in bytes.
@@ -23,31 +27,36 @@ public protocol ReadModelStore: Sendable {
 
   func progress(of projection: String) async throws -> ProjectionProgress?
   /// Takes the lease of a projection for a time, by the store's own clock; the first one who does
-  /// creates its progress, of generation 1 and at the start of the log. Nil when somebody holds it.
+  /// creates its progress, of generation 1 and at the start of the log. Nil when somebody holds it,
+  /// or another one has asked for it.
   func acquire(
     _ projection: String, version: Int, owner: String, for duration: Duration,
     _ takeover: LeaseTakeover
   ) async throws -> LeasedProgress?
+  /// Asks whoever holds the lease to give it up, and keeps it for `owner` for a few seconds.
+  func request(_ projection: String, by owner: String) async throws
   /// Holds a lease for longer. False when somebody else has taken it.
   func renew(_ lease: Lease, for duration: Duration) async throws -> Bool
   /// Gives a lease up, if it is still held, so that the next one need not wait.
   func release(_ lease: Lease) async throws
   /// Who drives a projection, or did last; nil when nobody ever did.
   func holder(of projection: String) async throws -> LeaseHolder?
-  /// Writes rows to the progress' collection and the progress itself, all of it or nothing, and
-  /// holds the lease for longer. The rows replace those of their ids, whatever their position: who
-  /// holds the lease is the only one who writes.
-  /// - Returns: false, and nothing was written, when somebody else has taken the lease.
-  func commit(
-    _ rows: [StoredRow], _ progress: ProjectionProgress, holding lease: Lease,
-    for duration: Duration
-  ) async throws -> Bool
+  /// Saves the progress, and holds the lease for longer. Nothing is saved when the lease is lost.
+  func save(
+    _ progress: ProjectionProgress, holding lease: Lease, for duration: Duration
+  ) async throws -> LeaseState
   /// Removes the progress that is kept under a lease, and the lease.
   func remove(_ lease: Lease) async throws
 
   /// Checkpoints of subscriptions that keep no rows. They only rise.
   func checkpoint(of subscription: String) async throws -> Position
   func saveCheckpoint(_ position: Position, of subscription: String) async throws
+}
+
+extension ReadModelStore {
+  public func write(_ rows: [StoredRow], to collection: String) async throws {
+    try await write(rows, to: collection, before: nil)
+  }
 }
 
 /// How two collections of rows differ.
@@ -58,16 +67,23 @@ public struct RowComparison: Sendable, Hashable {
   public var differentCount = 0
   public var different: [String] = []
   /// Rows that stand at other positions, or that one side lacks: one side has seen more events, or
-  /// something is wrong.
+  /// something is wrong. Ids of at most ``unsettledMax`` of them.
+  public var unsettledCount = 0
   public var unsettled: [String] = []
 
   public static let idsMax = 1000
+  public static let unsettledMax = 50_000
 
   public init() {}
 
   public mutating func addDifferent(_ id: String) {
     differentCount += 1
     if different.count < Self.idsMax { different.append(id) }
+  }
+
+  public mutating func addUnsettled(_ id: String) {
+    unsettledCount += 1
+    if unsettled.count < Self.unsettledMax { unsettled.append(id) }
   }
 }
 

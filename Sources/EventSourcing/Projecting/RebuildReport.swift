@@ -132,10 +132,13 @@ public struct RowDifference: Sendable, Hashable {
 public enum RebuildFailure: Error, Sendable, Hashable, CustomStringConvertible {
   case running(String, owner: String)
   case overtaken(String)
+  case notHandedOver(String)
 
   public var description: String {
     switch self {
     case .running(let projection, let owner): "\(projection) is being rebuilt by \(owner)"
+    case .notHandedOver(let projection):
+      "the driver of \(projection) did not hand it over; its old rows go on serving"
     case .overtaken(let projection):
       "another rebuild of \(projection) has taken over; its rows serve, or are going to"
     }

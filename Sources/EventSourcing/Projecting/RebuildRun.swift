@@ -3,6 +3,7 @@ struct RebuildRun<P: Projection> {
   /// Rows that may be compared while the old ones stand still: it takes milliseconds.
   private static var openRowsMax: Int { 500 }
   private static var roundsMax: Int { 8 }
+  private static var driverPause: Duration { .milliseconds(250) }
   private static var pageMax: Int { 500 }
 
   private let projection: P
@@ -33,7 +34,7 @@ struct RebuildRun<P: Projection> {
 
   /// Answers what was done, and which collection is to be dropped.
   mutating func carryOut(
-    from leased: LeasedProgress, seize: () async throws -> LeasedProgress?
+    from leased: LeasedProgress, takeOver: () async throws -> LeasedProgress
   ) async throws -> (RebuildResult, dropping: String?) {
     let serving = try await servingProgress()
     var built = try await begin(leased, beside: serving)
@@ -43,47 +44,74 @@ struct RebuildRun<P: Projection> {
       from: built.position, settings)
     if built.position > .start { try await shadow.readKnownIDs() }
 
-    // Where nothing serves and nobody drives there is nothing to compare with on the way.
-    let isDriven = try await isDriven()
-    let target =
-      serving.position == .start && !isDriven ? try await log.head() : serving.position
+    // Where nothing serves there is nothing to compare with on the way.
+    let target = serving.position == .start ? try await log.head() : serving.position
     try await fold(&shadow, to: target, &built, lease: leased.lease)
     try await shadow.flush()
     note(.indexing, shadow)
     try await store.prepare(built.collection, indexes: projection.indexes)
-    if serving.position > .start {
+    // By now somebody may drive what did not exist at first.
+    let isComparable = try await servingProgress().position > .start
+    if isComparable {
       try await compare(&shadow, with: serving, &built, lease: leased.lease)
     }
 
     note(.switching, shadow)
-    guard let seized = try await seize() else { throw RebuildFailure.overtaken(projection.name) }
+    try Task.checkCancellation()
+    let asked = ContinuousClock.now
+    let seized = try await takeOver()
     leases.add(seized.lease)
-    guard seized.progress.generation == serving.generation else {
+    let still = try await standStill(seized, asked: asked)
+    guard still.generation == serving.generation else {
       throw RebuildFailure.overtaken(projection.name)
     }
-    try await fold(&shadow, to: seized.progress.position, &built, lease: leased.lease)
+    try await readSkips(&shadow)
+    try await fold(&shadow, to: still.position, &built, lease: leased.lease)
     try await shadow.flush()
-    if serving.position > .start, shadow.position == seized.progress.position {
-      try await settle(shadow.takeTouched(), seized.progress, built, isLast: true)
+    if isComparable, shadow.position == still.position, !isOtherFold(serving) {
+      try await settle(shadow.takeTouched(), still, built, isLast: true)
     }
     if settings.expectsSame, !differences.isEmpty {
       try await leases.release(seized.lease)
+      built.position = .start
+      try await claim(built, leased.lease)
       return (result(built, shadow, hasSwitched: false), built.collection)
     }
-    if !isDriven {
-      try await fold(&shadow, to: try await log.head(), &built, lease: leased.lease)
-      try await shadow.flush()
-    }
-    let flipped = ProjectionProgress(
+    try Task.checkCancellation()
+    // Where nothing served the new rows may be ahead of what somebody has just begun.
+    let switched = ProjectionProgress(
       projection: projection.name, generation: built.generation, version: projection.version,
-      position: shadow.position, failure: isDriven ? seized.progress.failure : nil,
-      parked: isDriven ? seized.progress.parked : nil)
+      position: shadow.position, failure: still.failure, parked: still.parked,
+      replaced: serving.generation)
     guard
-      try await store.commit([], flipped, holding: seized.lease, for: leases.duration)
+      try await store.save(switched, holding: seized.lease, for: leases.duration) != .lost
     else { throw RebuildFailure.overtaken(projection.name) }
     let result = result(built, shadow, hasSwitched: true)
     try await leases.release(seized.lease)
     return (result, serving.collection)
+  }
+
+  /// Brings the old rows to a position that all of them stand at: a driver that died may have
+  /// written rows beyond its checkpoint. One that has handed over has left nothing to do.
+  private func standStill(
+    _ seized: LeasedProgress, asked: ContinuousClock.Instant
+  ) async throws -> ProjectionProgress {
+    let progress = seized.progress
+    guard progress.position > .start, progress.version == projection.version else {
+      return progress
+    }
+    var session = DrivingSession(
+      projection, leased: seized, acquired: asked, store: store, board: ProjectionBoard())
+    try await session.begin(log: log)
+    let unsavedMax = (DrivingSession<P>.unsavedBatchesMax + 2) * ProjectionPace.eventsMax
+    while session.progress.position < progress.position + unsavedMax {
+      let commits = try await log.read(after: session.progress.position, limit: 1000)
+      let batch = ProjectionPace.batch(of: commits)
+      if batch.isEmpty { break }
+      if try await session.apply(batch.flatMap(\.events)) != nil { break }
+    }
+    try await session.save()
+    return session.progress
   }
 
   private func servingProgress() async throws -> ProjectionProgress {
@@ -95,9 +123,14 @@ struct RebuildRun<P: Projection> {
         projection: projection.name, generation: 1, version: projection.version, position: .start)
   }
 
-  /// Whether some process keeps the serving rows up to date.
-  private func isDriven() async throws -> Bool {
-    try await store.holder(of: projection.name).map { !$0.isExpired } ?? false
+  /// An operator may have had the serving rows leave something out meanwhile.
+  private func readSkips(_ shadow: inout ShadowRows<P>) async throws {
+    shadow.skipped = try await ProjectionOperations.history(of: projection.name, in: log).positions
+  }
+
+  /// Rows that another fold has made are expected to differ, at any position.
+  private func isOtherFold(_ serving: ProjectionProgress) -> Bool {
+    serving.version != projection.version
   }
 
   /// The progress to go on from: that of a rebuild that was killed, or a new one.
@@ -105,20 +138,27 @@ struct RebuildRun<P: Projection> {
     _ leased: LeasedProgress, beside serving: ProjectionProgress
   ) async throws -> ProjectionProgress {
     let left = leased.progress
-    let generation = serving.generation + 1
-    if left.generation == generation, left.version == projection.version, left.position > .start {
+    if left.generation > serving.generation, left.version == projection.version,
+      left.position > .start
+    {
       return left
     }
-    if left.generation > generation { try await store.drop(left.collection) }
-    try await store.dropPredecessor(of: serving)
+    // A generation that nobody ever used, claimed before anything is touched: one who was paused and
+    // wakes up can neither mix with it nor drop it.
     let new = ProjectionProgress(
-      projection: left.projection, generation: generation, version: projection.version,
-      position: .start)
-    try await store.drop(new.collection)
-    guard try await store.commit([], new, holding: leased.lease, for: leases.duration) else {
+      projection: left.projection, generation: max(serving.generation, left.generation) + 1,
+      version: projection.version, position: .start)
+    try await claim(new, leased.lease)
+    if left.generation > serving.generation { try await store.drop(left.collection) }
+    if let old = serving.replacedCollection { try await store.drop(old) }
+    return new
+  }
+
+  /// From here on nobody goes on with what was built before.
+  private func claim(_ progress: ProjectionProgress, _ lease: Lease) async throws {
+    guard try await store.save(progress, holding: lease, for: leases.duration) != .lost else {
       throw LeaseLost()
     }
-    return new
   }
 
   private func fold(
@@ -137,7 +177,7 @@ struct RebuildRun<P: Projection> {
           elapsed: .now - started))
     } checkpoint: { position in
       reached.position = position
-      guard try await store.commit([], reached, holding: lease, for: duration) else {
+      guard try await store.save(reached, holding: lease, for: duration) != .lost else {
         throw LeaseLost()
       }
     }
@@ -160,12 +200,22 @@ struct RebuildRun<P: Projection> {
     note(.comparing, shadow)
     shadow.beginNoting()
     let comparison = try await store.compare(serving.collection, with: built.collection)
-    open = Set(comparison.unsettled).union(comparison.different)
     furtherDifferences = comparison.differentCount - comparison.different.count
+    guard !isOtherFold(serving) else {
+      open = Set(comparison.different)
+      try await settle([], serving, built, isLast: true)
+      furtherDifferences += comparison.unsettledCount
+      return
+    }
+    open = Set(comparison.unsettled).union(comparison.different)
+    furtherDifferences += comparison.unsettledCount - comparison.unsettled.count
     for _ in 1...Self.roundsMax {
       guard let now = try await store.progress(of: projection.name),
         now.generation == serving.generation
       else { throw RebuildFailure.overtaken(projection.name) }
+      // Begun when nothing served, it may be ahead of a driver that has begun since.
+      if now.position < shadow.position { try await Task.sleep(for: Self.driverPause) }
+      try await readSkips(&shadow)
       try await fold(&shadow, to: now.position, &built, lease: lease)
       try await shadow.flush()
       note(.comparing, shadow)

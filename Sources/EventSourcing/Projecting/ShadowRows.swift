@@ -11,7 +11,8 @@ struct ShadowRows<P: Projection> {
   private let log: any EventLog
   private let store: any ReadModelStore
   private let collection: String
-  private let skipped: Set<Position>
+  /// Events that are left out.
+  var skipped: Set<Position>
   private let memoryBytesMax: Int
   private let readersMax: Int
   private let checkpointPause: Duration

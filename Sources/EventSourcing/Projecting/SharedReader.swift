@@ -15,11 +15,15 @@ public final class SharedReader: Sendable {
     var pages: [Page] = []
     var reading: [Position: Task<[RecordedCommit], any Error>] = [:]
     var reads = 0
+    /// Commits of the next page: fewer when they are large.
+    var pageCommits = SharedReader.pageMax
   }
 
   fileprivate static let pagesMax = 4
   /// Commits of a reading: more than one follower may want at a time.
   public static let pageMax = 1000
+  /// About how many events a page holds, so that memory stays bounded however large commits are.
+  fileprivate static let pageEvents = 10_000
 
   public let log: any EventLog
   private let state = Mutex(State())
@@ -44,7 +48,8 @@ public final class SharedReader: Sendable {
 
   private func readPage(after position: Position) async throws -> [RecordedCommit] {
     do {
-      let commits = try await log.read(after: position, limit: Self.pageMax)
+      let limit = state.withLock(\.pageCommits)
+      let commits = try await log.read(after: position, limit: limit)
       state.withLock { $0.end(position, commits) }
       return commits
     } catch {
@@ -79,6 +84,9 @@ extension SharedReader.State {
   mutating func end(_ position: Position, _ commits: [RecordedCommit]) {
     reading[position] = nil
     guard !commits.isEmpty else { return }
+    let events = commits.reduce(0) { $0 + $1.events.count }
+    let fitting = commits.count * SharedReader.pageEvents / max(events, 1)
+    pageCommits = min(max(fitting, 1), SharedReader.pageMax)
     if pages.count == SharedReader.pagesMax { pages.removeFirst() }
     pages.append(SharedReader.Page(after: position, commits: commits))
   }

@@ -49,6 +49,8 @@ struct SliceReaders {
     guard !reading.isEmpty else { return nil }
     let (end, task) = reading.removeFirst()
     let slice = try await task.value
+    // The range lies inside the commit before it.
+    if slice.first == nil, expected > end { return try await nextSlice() }
     guard let first = slice.first, let behind = slice.next, first == expected else {
       throw LogCorruption(
         position: expected,

@@ -94,14 +94,15 @@ final class AppendQueue: Sendable {
   private struct State {
     var requests = Line()
     var background = Line()
-    /// How many requests were at work of late, on average, when the last one came, and when that was.
+    /// How many requests were at work of late, on average, when one came or went the last time, and
+    /// when that was.
     var average: (requests: Double, at: ContinuousClock.Instant) = (0, .now)
     /// The writer is to be woken as soon as so many have arrived; nil: it looks by itself.
     var wakeAt: Int? = 1
 
     var arrived: Int { requests.arrived.count + background.arrived.count }
 
-    /// Takes note of a request that has come.
+    /// Takes note of how many there were until now, when one comes or goes.
     mutating func average(at now: ContinuousClock.Instant) {
       let weight = min(1, (now - average.at) / AppendQueue.memory)
       average.requests += (Double(requests.outstanding) - average.requests) * weight
@@ -155,10 +156,10 @@ final class AppendQueue: Sendable {
           state.background.add(submission, countMax: Self.backgroundMax, bytesMax: bytesMax)
         else { return .full }
       } else {
+        state.average(at: .now)
         guard state.requests.add(submission, countMax: countMax, bytesMax: bytesMax) else {
           return .full
         }
-        state.average(at: .now)
       }
       guard let wakeAt = state.wakeAt, state.arrived >= wakeAt else {
         return .queued(mustWake: false)
@@ -188,6 +189,7 @@ final class AppendQueue: Sendable {
   /// Gives free the places of submissions whose outcome is known.
   func release(_ submissions: some Sequence<Submission>) {
     state.withLock { state in
+      state.average(at: .now)
       for submission in submissions {
         if submission.isBackground {
           state.background.release(submission)

@@ -23,10 +23,10 @@ extension MongoReadModels {
         if before.position == after.position {
           comparison.addDifferent(before.id)
         } else {
-          comparison.unsettled.append(before.id)
+          comparison.addUnsettled(before.id)
         }
       } else if let id = order < 0 ? leftRow?.id : rightRow?.id {
-        comparison.unsettled.append(id)
+        comparison.addUnsettled(id)
       }
       if order <= 0 { left = try await olds.next() }
       if order >= 0 {

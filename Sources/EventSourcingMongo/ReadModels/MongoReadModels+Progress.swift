@@ -26,21 +26,23 @@ extension MongoReadModels {
     try await createProgress(of: projection, version: version)
     let seen = try await holder(of: projection)
     var mustBeOver = true
-    switch takeover {
-    case .whenFree: break
-    case .whenFreeOrDead(let isDead):
-      if let seen, !seen.isExpired, isDead(seen.owner) { mustBeOver = false }
-    case .always: mustBeOver = false
+    if case .whenFreeOrDead(let isDead) = takeover, let seen, !seen.isExpired {
+      mustBeOver = !isDead(seen.owner)
     }
     if mustBeOver, let seen, !seen.isExpired { return nil }
     let lease = Lease(name: projection, owner: owner, token: (seen?.token ?? 0) + 1)
     guard
       try await update(
-        ProgressDocument.free(projection, seen: seen, mustBeOver: mustBeOver),
+        ProgressDocument.free(projection, for: owner, seen: seen, mustBeOver: mustBeOver),
         ProgressDocument.acquisition(lease, for: duration)),
       let progress = try await progress(of: projection)
     else { return nil }
     return LeasedProgress(lease: lease, progress: progress)
+  }
+
+  public func request(_ projection: String, by owner: String) async throws {
+    _ = try await update(
+      ProgressDocument.named(projection), ProgressDocument.request(by: owner))
   }
 
   private func createProgress(of projection: String, version: Int) async throws {
@@ -59,7 +61,7 @@ extension MongoReadModels {
   }
 
   public func release(_ lease: Lease) async throws {
-    _ = try await update(ProgressDocument.held(lease), ProgressDocument.renewal(for: .zero))
+    _ = try await update(ProgressDocument.held(lease), ProgressDocument.release)
   }
 
   public func remove(_ lease: Lease) async throws {
@@ -79,12 +81,11 @@ extension MongoReadModels {
     return reply.matchedCount > 0
   }
 
-  public func commit(
-    _ rows: [StoredRow], _ progress: ProjectionProgress, holding lease: Lease,
-    for duration: Duration
-  ) async throws -> Bool {
-    let commit = ProjectionCommit(rows: rows, progress: progress, lease: lease, duration: duration)
-    guard rows.count <= CommitCombiner.rowsMax else { return try await commit.carryOut(database) }
-    return try await combiner.commit(commit)
+  /// Those of several projections that come at about the same time go as one command.
+  public func save(
+    _ progress: ProjectionProgress, holding lease: Lease, for duration: Duration
+  ) async throws -> LeaseState {
+    try await combiner.save(
+      SaveCombiner.Save(progress: progress, lease: lease, duration: duration))
   }
 }

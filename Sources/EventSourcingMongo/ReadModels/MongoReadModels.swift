@@ -1,18 +1,23 @@
 import EventSourcing
 import Mongo
+import Synchronization
 
 /// Rows, checkpoints and pointers in MongoDB. A row is `{_id, position, …fields}`.
 public final class MongoReadModels: ReadModelStore {
   private static let checkpointCollection = "checkpoints"
 
+  private static let indexingMax: Duration = .seconds(6 * 3600)
+
   let database: MongoDatabase
-  let combiner: CommitCombiner
+  let combiner: SaveCombiner
+  private let patientDatabase = Mutex<MongoDatabase?>(nil)
 
   public init(_ database: MongoDatabase) {
     self.database = database
-    combiner = CommitCombiner(database)
+    combiner = SaveCombiner(database)
   }
 
+  /// Over a connection of its own that waits: the indexes of a large collection take minutes.
   public func prepare(_ collection: String, indexes: [ReadModelIndex]) async throws {
     guard !indexes.isEmpty else { return }
     let command = BSONDocument { writer in
@@ -21,8 +26,21 @@ public final class MongoReadModels: ReadModelStore {
         for index in indexes { array.append(Self.document(of: index)) }
       }
     }
-    _ = try await database.withConnection {
-      try $0.writeCommand(command, operation: "create indexes of \(collection)")
+    do {
+      _ = try await patient().withConnection {
+        try $0.writeCommand(command, operation: "create indexes of \(collection)")
+      }
+    } catch let error as MongoError where error.domain == .writeConcern {
+      // Built, and not yet known to be so on a majority: nothing depends on that.
+    }
+  }
+
+  private func patient() throws -> MongoDatabase {
+    try patientDatabase.withLock { kept in
+      let patient =
+        try kept ?? MongoDatabase(database.uri, connectionsMax: 8, answerMax: Self.indexingMax)
+      kept = patient
+      return patient
     }
   }
 
@@ -76,17 +94,26 @@ public final class MongoReadModels: ReadModelStore {
   /// matches nothing and the upsert meets the row's own id: a duplicate key, which means "done".
   /// It may also mean that another writer has just made an older row, so those are sent once more,
   /// without the upsert.
-  public func write(_ rows: [StoredRow], to collection: String) async throws {
-    let met = try await replace(rows, in: collection, upsert: true)
-    if !met.isEmpty { _ = try await replace(met, in: collection, upsert: false) }
+  public func write(
+    _ rows: [StoredRow], to collection: String, before deadline: ContinuousClock.Instant?
+  ) async throws {
+    let met = try await replace(rows, in: collection, upsert: true, before: deadline)
+    if !met.isEmpty {
+      _ = try await replace(met, in: collection, upsert: false, before: deadline)
+    }
   }
 
   /// Answers the rows that met a duplicate key.
   private func replace(
-    _ rows: [StoredRow], in collection: String, upsert: Bool
+    _ rows: [StoredRow], in collection: String, upsert: Bool,
+    before deadline: ContinuousClock.Instant?
   ) async throws -> [StoredRow] {
     let writes = rows.map { Self.replacement(of: $0, upsert: upsert) }
-    let reply = try await database.withConnection { try $0.write(writes, to: collection) }
+    let reply = try await database.withConnection { connection in
+      // Here, on the connection's thread, nothing comes between the look at the clock and the send.
+      if let deadline, .now >= deadline { throw LeaseLost() }
+      return try connection.write(writes, to: collection)
+    }
     if let failure = reply.failure { throw failure }
     if let concern = reply.writeConcernError { throw concern }
     if let error = reply.writeErrors.first(where: { !$0.isDuplicateKey }) {

@@ -139,7 +139,8 @@ extension MongoSnapshots {
     guard let version = view["version"]?.integer, let position = view["position"]?.integer,
       let eventID = view["event_id"]?.uuid, let timestamp = view["timestamp"]?.time,
       let latest = view["latest_timestamp"]?.time, let schema = view["schema"]?.integer,
-      let taken = view["taken_at"]?.time
+      let taken = view["taken_at"]?.time, (1...Position.max.rawValue).contains(version),
+      (1...Position.max.rawValue).contains(position)
     else { return nil }
     return Snapshot.Header(
       stream: stream, version: Version(version), position: Position(position), eventID: eventID,

@@ -115,6 +115,11 @@ final class PrometheusRegistry: MetricsFactory {
     series(Key(name, labels)).set(value)
   }
 
+  /// Shows a metric no longer: it is for another process to tell.
+  func remove(_ name: String, _ labels: [(String, String)]) {
+    series.withLock { $0[Key(name, labels)] = nil }
+  }
+
   /// All metrics, sorted by name.
   var text: String {
     var counters: [Key: Int64] = [:]

@@ -41,7 +41,9 @@ struct ProcessIdentity: Sendable, Hashable {
       guard let own, let owner = ProcessIdentity(owner), owner.machine == own.machine,
         owner.namespace == own.namespace
       else { return false }
-      return ProcessIdentity(of: owner.number) != owner
+      if kill(owner.number, 0) != 0, errno == ESRCH { return true }
+      // Alive under that number: is it the same one? Who cannot be looked at counts as alive.
+      return ProcessIdentity(of: owner.number).map { $0 != owner } ?? false
     }
   }()
 

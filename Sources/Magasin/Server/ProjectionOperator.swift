@@ -85,6 +85,9 @@ final class ProjectionOperator: ProjectionAdministration, Service {
 
   func startRebuild(of name: String, expectsSame: Bool) async throws -> RebuildReport {
     try known(name)
+    if try await isRebuiltElsewhere(name) {
+      throw ProjectionAdministrationError.rebuildRunning(name)
+    }
     let head = try await log.head()
     let report = RebuildReport(
       projection: name, state: .running, position: .start, head: head, percent: 0,
@@ -97,6 +100,12 @@ final class ProjectionOperator: ProjectionAdministration, Service {
     if isRunning { throw ProjectionAdministrationError.rebuildRunning(name) }
     submit.yield(RebuildRequest(name: name, expectsSame: expectsSame))
     return report
+  }
+
+  /// By the command line, or by another server.
+  private func isRebuiltElsewhere(_ name: String) async throws -> Bool {
+    let holder = try await store.holder(of: ProjectionProgress.rebuildName(of: name))
+    return holder.map { !$0.isExpired && !process.isDead(owner: $0.owner) } ?? false
   }
 
   func rebuild(of name: String) async throws -> RebuildReport? {
@@ -146,9 +155,18 @@ final class ProjectionOperator: ProjectionAdministration, Service {
       logger.error("rebuild failed", metadata: ["projection": "\(name)", "error": "\(error)"])
       update(name) { report in
         report.state = .failed
-        report.failure = "the rebuild stopped; the old rows go on serving"
+        report.failure = Self.text(error)
         report.finishedAt = .now
       }
+    }
+  }
+
+  /// What a caller is told: nothing of the database.
+  private static func text(_ error: any Error) -> String {
+    switch error {
+    case let failure as RebuildFailure: failure.description
+    case let poison as ProjectionPoisoned: "\(poison). The old rows go on serving."
+    default: "the rebuild stopped; the old rows go on serving"
     }
   }
 

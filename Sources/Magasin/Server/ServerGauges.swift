@@ -21,7 +21,11 @@ struct ServerGauges {
       registry.set("magasin_projection_driving", labels, isDriving ? 1 : 0)
       registry.set("magasin_projection_stopped", labels, status.failure == nil ? 0 : 1)
       // Of what another process drives, that one tells.
-      guard isDriving, let position = status.progress?.position.rawValue else { continue }
+      guard isDriving, let position = status.progress?.position.rawValue else {
+        registry.remove("magasin_projection_position", labels)
+        registry.remove("magasin_projection_lag_events", labels)
+        continue
+      }
       registry.set("magasin_projection_position", labels, Double(position))
       registry.set("magasin_projection_lag_events", labels, Double(max(0, head - position)))
     }
