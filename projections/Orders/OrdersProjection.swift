@@ -33,6 +33,8 @@ public struct OrdersProjection: Projection {
       Payments.category: Self.paymentTypes, Notifications.category: Self.notificationTypes,
     ])
   }
+  /// People look at their order as soon as it is placed.
+  public var batchPause: Duration { .milliseconds(4) }
   public var indexes: [ReadModelIndex] {
     let newestFirst = ReadModelIndex.Key("position_created", isDescending: true)
     let latestFirst = ReadModelIndex.Key("created_at", isDescending: true)

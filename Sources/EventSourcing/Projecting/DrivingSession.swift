@@ -103,7 +103,7 @@ struct DrivingSession<P: Projection> {
     if !changed.isEmpty {
       try await store.write(changed, to: progress.collection, before: deadline)
     }
-    _ = rows.evict(downTo: Self.rowsMax)
+    if rows.count > Self.rowsMax { _ = rows.evict(downTo: Self.rowsMax / 2) }
     progress = moved
     unsavedBatches += 1
     publish(changed)

@@ -93,6 +93,7 @@ public final class ProjectionDriver<P: Projection>: Service {
   private func follow(_ session: inout DrivingSession<P>, _ succeeded: () -> Void) async throws {
     var isBehind = true
     var isGivingWay = false
+    var begun = ContinuousClock.now
     while true {
       try Task.checkCancellation()
       try await session.keepUp()
@@ -101,8 +102,10 @@ public final class ProjectionDriver<P: Projection>: Service {
         await reader.log.waitForEvents(
           after: session.progress.position,
           timeout: session.isUnsaved ? ProjectionLease.savePause : ProjectionLease.standbyPause)
+        // What comes within this time is written together.
+        try? await Task.sleep(until: begun + projection.batchPause, clock: .continuous)
       }
-      let begun = ContinuousClock.now
+      begun = .now
       let limit = isGivingWay ? ProjectionPace.smallBatchMax : batchCommitsMax
       let commits = try await reader.read(after: session.progress.position, limit: limit)
       guard !commits.isEmpty else {
@@ -146,7 +149,7 @@ enum ProjectionLease {
   static let standbyPause: Duration = .milliseconds(250)
   /// Between two checkpoints of a projection that moves: other processes see where it stands, and
   /// one that takes over has little to do again.
-  static let savePause: Duration = .milliseconds(10)
+  static let savePause: Duration = .milliseconds(20)
 }
 
 enum ProjectionPace {

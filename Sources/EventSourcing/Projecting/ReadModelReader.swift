@@ -29,6 +29,11 @@ public struct ReadModelReader: Sendable {
   public func row(
     _ id: String, of projection: String, minimumPosition: Position?, waitMax: Duration
   ) async throws -> Answer<StoredRow?> {
+    if let minimumPosition, let progress = board.progress(of: projection),
+      progress.position < minimumPosition
+    {
+      await board.wait(for: projection, position: minimumPosition, timeout: waitMax)
+    }
     if let hot = board.row(id, of: projection),
       minimumPosition.map({ $0 <= hot.progress.position }) ?? true
     {

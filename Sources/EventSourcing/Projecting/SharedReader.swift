@@ -50,7 +50,7 @@ public final class SharedReader: Sendable {
     do {
       let limit = state.withLock(\.pageCommits)
       let commits = try await log.read(after: position, limit: limit)
-      state.withLock { $0.end(position, commits) }
+      state.withLock { $0.end(position, commits, isFull: commits.count == limit) }
       return commits
     } catch {
       state.withLock { $0.reading[position] = nil }
@@ -60,8 +60,7 @@ public final class SharedReader: Sendable {
 }
 
 extension SharedReader.State {
-  /// What a kept page has after `position`; nil when none has the commit that begins there. An end
-  /// of the log is not kept: there may be more by now.
+  /// What a kept page has after `position`; nil when none has the commit that begins there.
   func page(after position: Position, limit: Int) -> [RecordedCommit]? {
     for page in pages where page.after <= position {
       guard let last = page.commits.last, last.header.lastPosition > position else { continue }
@@ -81,9 +80,11 @@ extension SharedReader.State {
     return nil
   }
 
-  mutating func end(_ position: Position, _ commits: [RecordedCommit]) {
+  /// Only full pages are kept: behind a shorter one there may be more by now, and who is given less
+  /// than there is falls behind.
+  mutating func end(_ position: Position, _ commits: [RecordedCommit], isFull: Bool) {
     reading[position] = nil
-    guard !commits.isEmpty else { return }
+    guard isFull else { return }
     let events = commits.reduce(0) { $0 + $1.events.count }
     let fitting = commits.count * SharedReader.pageEvents / max(events, 1)
     pageCommits = min(max(fitting, 1), SharedReader.pageMax)
