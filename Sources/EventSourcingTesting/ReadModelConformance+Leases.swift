@@ -43,12 +43,12 @@ extension ReadModelConformance {
 
   static func leaseEnds(_ store: any ReadModelStore) async throws {
     let name = unique("orders")
-    let first = try await taken(name, store, by: "a", for: .milliseconds(400))
+    let first = try await taken(name, store, by: "a", for: .seconds(3))
     let early = try await take(name, store, by: "b")
     try require(early == nil, "a held lease was taken")
     let renewed = try await store.renew(first.lease, for: long)
     try require(renewed, "the owner could not renew")
-    try await Task.sleep(for: .milliseconds(500))
+    try await Task.sleep(for: .seconds(3))
     let stillEarly = try await take(name, store, by: "b")
     try require(stillEarly == nil, "a renewed lease was taken")
     try await store.release(first.lease)
