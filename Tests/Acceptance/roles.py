@@ -71,18 +71,22 @@ class RebuildCommand:
     def __init__(self, stack, name, *options):
         self.stack = stack
         self.name = name
+        self.claimed = self.generation()
         self.process = stack.child(
             f"rebuild-{name}-{next(numbers)}", stack.binary, "projections", "rebuild", name,
             "--mongodb", stack.uri, *options)
 
-    def wait_until_it_runs(self, generation):
-        """Until it has begun to make the rows of that generation."""
+    def generation(self):
+        """What a rebuild of this name builds, or a killed one has left; 0 when there is none."""
+        progress = find_one(
+            self.stack.mongod_port, "magasin", "projections", {"_id": f"{self.name}.rebuild"})
+        return progress["generation"] if progress else 0
+
+    def wait_until_it_runs(self, serving):
+        """Until it has begun to make rows: of a generation that nobody has ever made."""
         def check():
             assert self.process.is_running, f"it ended: {self.process.log.read_text()}"
-            progress = find_one(
-                self.stack.mongod_port, "magasin", "projections",
-                {"_id": f"{self.name}.rebuild"})
-            return progress and progress["generation"] == generation
+            return self.generation() > max(serving, self.claimed)
         poll(f"{self.name} is being rebuilt", check, within=30, every=0.005)
 
     def kill(self):

@@ -73,11 +73,11 @@ def test_a_rebuild_that_is_killed_leaves_the_old_rows_serving(world):
             for _ in range(world.count(4, 2)):
                 before = driver.projections()["orders"]
                 command = RebuildCommand(stack, "orders")
-                command.wait_until_it_runs(before["generation"] + 1)
+                command.wait_until_it_runs(before["generation"])
                 time.sleep(chance.uniform(0, 0.4))
                 command.kill()
                 after = driver.projections()["orders"]
-                assert after["generation"] in (before["generation"], before["generation"] + 1)
+                assert after["generation"] >= before["generation"]
                 placed = customers.placed
                 poll("orders go on", lambda: customers.placed > placed + 5, within=30)
                 poll("so do the rows", lambda: (
@@ -105,7 +105,7 @@ def test_a_read_model_is_rebuilt_by_one_at_a_time(world):
         wait_rebuilt(driver, "orders")
         before = driver.projections()["orders"]
         command = RebuildCommand(stack, "orders")
-        command.wait_until_it_runs(before["generation"] + 1)
+        command.wait_until_it_runs(before["generation"])
         # It stands still, so that it is running whatever this machine does.
         command.process.send(signal.SIGSTOP)
         code, printed = stack.rebuild("orders")
