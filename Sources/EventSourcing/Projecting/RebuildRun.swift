@@ -37,6 +37,7 @@ struct RebuildRun<P: Projection> {
     from leased: LeasedProgress, takeOver: () async throws -> LeasedProgress
   ) async throws -> (RebuildResult, dropping: String?) {
     let serving = try await servingProgress()
+    let isDriven = try await store.holder(of: projection.name).map { !$0.isExpired } ?? false
     var built = try await begin(leased, beside: serving)
     var shadow = ShadowRows(
       projection, log: log, store: store, collection: built.collection,
@@ -78,6 +79,11 @@ struct RebuildRun<P: Projection> {
       return (result(built, shadow, hasSwitched: false), built.collection)
     }
     try Task.checkCancellation()
+    if !isDriven {
+      // Nobody waits for the old rows, and nobody else would bring the new ones to the end.
+      try await fold(&shadow, to: try await log.head(), &built, lease: leased.lease)
+      try await shadow.flush()
+    }
     // Where nothing served the new rows may be ahead of what somebody has just begun.
     let switched = ProjectionProgress(
       projection: projection.name, generation: built.generation, version: projection.version,
