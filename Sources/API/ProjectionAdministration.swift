@@ -104,8 +104,11 @@ public struct RebuildReport: Sendable {
   public var finishedAt: Timestamp?
   /// Rows of the new model; known at the end.
   public var rows: Int?
-  /// Rows, by id and fields, that differ from the old model's at the same position; known at the
-  /// end.
+  /// Whether there were old rows to compare the new ones with; known at the end.
+  public var wasCompared: Bool?
+  /// Rows that differ from the old model's at the same position; known at the end.
+  public var differenceCount: Int?
+  /// The first of them, by id and fields.
   public var differences: [String]
   public var failure: String?
 
@@ -156,6 +159,8 @@ extension RebuildReport {
       "seconds_left": .integer(secondsLeft), "started_at": .string(startedAt.iso8601),
       "finished_at": .optional(finishedAt?.iso8601),
       "rows": .optional(rows.map(Int64.init)),
+      "compared": wasCompared.map(Value.bool) ?? .null,
+      "difference_count": .optional(differenceCount.map(Int64.init)),
       "differences": .array(differences.map(Value.string)), "failure": .optional(failure),
     ]
   }

@@ -38,6 +38,7 @@ public enum LogConformance {
     Check(description: "streams are read from any version, in pages", run: streamPages),
     Check(description: "events are found by type, stream and correlation", run: queries),
     Check(description: "events are found by their positions, inside commits too", run: positions),
+    Check(description: "slices follow each other, with the events asked for", run: slices),
     Check(description: "statistics count every event once", run: statistics),
     Check(description: "the doorbell wakes a waiting reader", run: doorbell),
   ]
@@ -401,6 +402,44 @@ public enum LogConformance {
       try require(
         found.map(\.position) == expected.map(\.position), "\(wanted): \(found.map(\.position))")
       try require(found.map(\.eventID) == expected.map(\.eventID), "\(wanted): other events")
+    }
+  }
+
+  private static func slices(_ log: any EventLog) async throws {
+    let everything = EventSelection([stream("a").category: nil])
+    let nothing = try await log.scan(Position(1)..<Position(10), for: everything)
+    try require(
+      nothing.first == nil && nothing.next == nil && nothing.events.isEmpty,
+      "of nothing: \(nothing)")
+    for streams in [["a", "b", "c"], ["d"], ["e", "f", "g", "h"]] {
+      try await log.append(commit(streams))
+    }
+    let commits = try await log.read(after: .start, limit: 10)
+    for (selection, takesAny) in [
+      (everything, true), (EventSelection(["things": ["ThingHappened", "Other"]]), true),
+      (EventSelection(["things": ["Other"], "others": nil]), false),
+    ] {
+      for lower in 1...9 {
+        for upper in lower...12 {
+          let range = Position(Int64(lower))..<Position(Int64(upper))
+          let slice = try await log.scan(range, for: selection)
+          let begun = commits.filter { range.contains($0.header.firstPosition) }
+          let next = begun.last.map { $0.header.lastPosition + 1 }
+          try require(
+            slice.first == begun.first?.header.firstPosition && slice.next == next,
+            "\(range): from \(String(describing: slice.first)), to \(String(describing: slice.next))"
+          )
+          let expected = takesAny ? begun.flatMap(\.events) : []
+          try require(
+            slice.events.map(\.eventID) == expected.map(\.eventID)
+              && slice.events.map(\.position) == expected.map(\.position)
+              && slice.events.map(\.version) == expected.map(\.version)
+              && slice.events.map(\.stream) == expected.map(\.stream)
+              && slice.events.map(\.timestamp) == expected.map(\.timestamp)
+              && slice.events.map(\.data) == expected.map(\.data),
+            "\(range) of \(selection.lines): \(slice.events) instead of \(expected)")
+        }
+      }
     }
   }
 

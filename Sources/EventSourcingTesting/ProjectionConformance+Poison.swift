@@ -87,6 +87,57 @@ extension ProjectionConformance {
     } catch is ProjectionOperations.Refusal {}
   }
 
+  static func skippingTwice(_ place: Place) async throws {
+    let bad = try await poisoned(place)
+    let tallies = TallyProjection()
+    try await place.drive(tallies) { try await stopped(place, tallies, $0) }
+    let operations = ProjectionOperations(log: place.log, store: place.store)
+    let first = try await operations.skip(
+      tallies.name, at: bad, reason: "broken", by: "ana", context: context())
+    let second = try await operations.skip(
+      tallies.name, at: bad, reason: "broken, again", by: "ana", context: context())
+    let history = try await ProjectionOperations.history(of: tallies.name, in: place.log)
+    try require(
+      first == second && history.version == Version(1), "\(first), \(second), \(history)")
+  }
+
+  static func skippingBeside(_ place: Place) async throws {
+    let bad = try await poisoned(place)
+    let skipped: Set<Position> = [bad, bad + 1, bad + 2]
+    let tallies = TallyProjection()
+    let operations = ProjectionOperations(log: place.log, store: place.store)
+    // The driver has come to the end before the rebuild looks at its rows.
+    let acting = ActingReadModels(place.store) {
+      let isThere = try await place.poll {
+        let progress = try await place.store.progress(of: tallies.name)
+        if let parked = progress?.parked {
+          do {
+            _ = try await operations.skip(
+              tallies.name, at: parked.position, reason: "broken", by: "ana", context: context())
+          } catch is ProjectionOperations.Refusal {
+            // It has gone on since it was looked at.
+          }
+        }
+        return progress?.position == (try await place.log.head())
+      }
+      try require(isThere, "the driver does not go on")
+    }
+    let driver = place.driver(
+      tallies, board: ProjectionBoard(), process: LeaseProcess("driver") { _ in false })
+    let running = Task { try await driver.run() }
+    let isStopped = try await place.poll {
+      try await place.store.progress(of: tallies.name)?.parked?.position == bad
+    }
+    try require(isStopped, "the driver takes poison")
+    let result = try await place.rebuild(
+      tallies, store: acting, process: LeaseProcess("rebuild") { _ in false },
+      settings: RebuildSettings(grace: .zero, expectsSame: true))
+    running.cancel()
+    try await running.value
+    try require(result.hasSwitched && result.wasCompared, "\(result)")
+    try await place.requireFold(tallies, without: skipped)
+  }
+
   static func resuming(_ place: Place) async throws {
     _ = try await poisoned(place)
     let tallies = TallyProjection()

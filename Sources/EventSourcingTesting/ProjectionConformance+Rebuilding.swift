@@ -71,6 +71,38 @@ extension ProjectionConformance {
     try await place.requireFold(tallies)
   }
 
+  static func notDriven(_ place: Place) async throws {
+    let tallies = TallyProjection()
+    try await TallyProjection.fill(place.log, commits: 10)
+    let first = try await place.rebuild(tallies)
+    try require(!first.wasCompared && first.hasSwitched, "compared with nothing: \(first)")
+    try await place.requireFold(tallies, "first")
+    try await TallyProjection.fill(place.log, commits: 10)
+    let second = try await place.rebuild(
+      tallies, settings: RebuildSettings(grace: .zero, expectsSame: true))
+    try require(
+      second.wasCompared && second.hasSwitched && second.differenceCount == 0, "\(second)")
+    try await place.requireFold(tallies, "second")
+  }
+
+  static func drivenSince(_ place: Place) async throws {
+    let tallies = TallyProjection()
+    try await TallyProjection.fill(place.log, commits: 10)
+    try await place.driveToHead(tallies)
+    let comparisons = Mutex(0)
+    let acting = ActingReadModels(place.store) {
+      comparisons.withLock { $0 += 1 }
+      try await TallyProjection.fill(place.log, commits: 3)
+      try await place.driveToHead(tallies)
+    }
+    let result = try await place.rebuild(
+      tallies, store: acting, settings: RebuildSettings(grace: .zero, expectsSame: true))
+    try require(comparisons.withLock { $0 } == 2, "\(comparisons.withLock { $0 }) comparisons")
+    try require(
+      result.wasCompared && result.hasSwitched && result.differenceCount == 0, "\(result)")
+    try await place.requireFold(tallies)
+  }
+
   static func littleMemory(_ place: Place) async throws {
     let tallies = TallyProjection()
     // More rows than stay in memory, most of them touched again and again.

@@ -33,6 +33,10 @@ public enum ProjectionConformance {
     Check(
       description: "a rebuild dies at every point, and the next one completes", body: rebuildDies),
     Check(description: "a rebuild goes on where a dead one was", body: rebuildResumes),
+    Check(
+      description: "a rebuild beside rows that nobody drives goes on to the end", body: notDriven),
+    Check(
+      description: "rows that somebody begins to drive are compared once more", body: drivenSince),
     Check(description: "a rebuild in little memory makes the same rows", body: littleMemory),
     Check(description: "rebuilds beside a driver and a writer lose and double nothing", body: live),
     Check(
@@ -41,6 +45,9 @@ public enum ProjectionConformance {
     Check(description: "a driver whose lease was taken writes nothing", body: wokenDriver),
     Check(description: "poison stops a read model before the event, whole", body: poison),
     Check(description: "a poisonous event is skipped, live and in rebuilds", body: skipping),
+    Check(description: "a skip that is repeated is one act", body: skippingTwice),
+    Check(
+      description: "what is skipped during a rebuild is left out there too", body: skippingBeside),
     Check(description: "a mended read model resumes", body: resuming),
     Check(description: "rows of another fold are not folded on", body: outdated),
     Check(description: "hot rows are never older than the read model stands", body: hotRows),

@@ -4,16 +4,6 @@ import Testing
 
 @testable import struct Commerce.PersistentMap
 
-/// A small linear congruential generator, so that a failing run is run again from its seed.
-struct SeededGenerator: RandomNumberGenerator {
-  private var state: UInt64
-  init(seed: UInt64) { state = seed }
-  mutating func next() -> UInt64 {
-    state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-    return state ^ state >> 29
-  }
-}
-
 @Suite struct StockInvariantTests {
   @Test(
     "available + reserved + sold = received + adjusted, and nothing is negative, whatever is asked",

@@ -4,19 +4,6 @@ import EventSourcing
 /// A shop whose customers, payments and stock do what chance says. The same seed makes the same
 /// log.
 struct SimulatedShop {
-  struct Chance: RandomNumberGenerator {
-    var state: UInt64
-
-    /// SplitMix64.
-    mutating func next() -> UInt64 {
-      state &+= 0x9E37_79B9_7F4A_7C15
-      var mixed = state
-      mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
-      mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
-      return mixed ^ mixed >> 31
-    }
-  }
-
   private struct Running {
     var id: OrderID
     var lines: [OrderLine]
@@ -31,7 +18,7 @@ struct SimulatedShop {
   let log: InMemoryLog
   private let shop: Shop
   private let seed: UInt64
-  private var chance: Chance
+  private var chance: SeededGenerator
   private var now = Timestamp(millisecondsSinceEpoch: 1_767_225_600_000)
   private var commands = 0
   private var running: [Running] = []
@@ -41,7 +28,7 @@ struct SimulatedShop {
     self.seed = seed
     self.log = log
     shop = Shop(log: log)
-    chance = Chance(state: seed)
+    chance = SeededGenerator(seed: seed)
   }
 
   mutating func open() async throws {

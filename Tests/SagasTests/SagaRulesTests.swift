@@ -66,7 +66,7 @@ struct SagaRulesTests {
   @Test("rule 2: whatever comes in whatever order, no effect is asked for twice")
   func effectsOnce() {
     for seed in UInt64(1)...3000 {
-      var random = SeededRandom(seed: seed)
+      var random = SeededGenerator(seed: seed)
       let story = Story([.placed])
       for _ in 0..<14 {
         if let happening = Happening.all.randomElement(using: &random) { story.take(happening) }

@@ -46,7 +46,7 @@ struct OrderHistory {
     let row = try OrderRow(fields: stored.fields)
     id = row.orderID
     positions = row.changedBy.first == row.positionCreated ? row.changedBy : []
-    isWhole = positions.last == stored.position
+    isWhole = positions.count < OrderRow.changesMax || positions.last == stored.position
   }
 
   /// Where in the log the events are that may be needed.

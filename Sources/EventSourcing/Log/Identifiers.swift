@@ -111,7 +111,17 @@ extension UUID {
 
   /// UUID version 7 (RFC 9562): 48 bits of milliseconds, then random bits.
   public static func timeOrdered(at time: Timestamp) -> UUID {
-    let random = RandomWords.shared.pair()
+    timeOrdered(at: time, random: RandomWords.shared.pair())
+  }
+
+  /// As ``timeOrdered(at:)``, with random bits that somebody else draws.
+  public static func timeOrdered(
+    at time: Timestamp, using generator: inout some RandomNumberGenerator
+  ) -> UUID {
+    timeOrdered(at: time, random: (generator.next(), generator.next()))
+  }
+
+  private static func timeOrdered(at time: Timestamp, random: (UInt64, UInt64)) -> UUID {
     let milliseconds = UInt64(bitPattern: time.millisecondsSinceEpoch)
     let high = milliseconds << 16 | 0x7000 | random.0 & 0x0FFF
     let low = random.1 & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000

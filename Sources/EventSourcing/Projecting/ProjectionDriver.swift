@@ -6,9 +6,8 @@ import ServiceLifecycle
 ///
 /// Of all processes that run it one drives, by a lease; the others wait for it to die. Who wakes up
 /// after its lease may have been taken writes nothing: rows are written before its time is over or
-/// not at all, and each checkpoint names the lease's token. An event that
-/// cannot be applied stops it, loudly, until an operator says how to go on
-/// (``ProjectionOperations``).
+/// not at all, and each checkpoint names the lease's token. An event that cannot be applied stops it,
+/// loudly, until an operator says how to go on (``ProjectionOperations``).
 public final class ProjectionDriver<P: Projection>: Service {
   private let projection: P
   private let reader: SharedReader
@@ -84,7 +83,8 @@ public final class ProjectionDriver<P: Projection>: Service {
       try await session.begin(log: reader.log)
       try await follow(&session, succeeded)
     } catch {
-      if error is LeaseWanted || Task.isCancelled { await session.end() }
+      // What was shown is saved, so that nobody who goes on begins before it.
+      if !(error is LeaseLost) { await session.end() }
       board.stopDriving(projection.name)
       throw error
     }

@@ -24,6 +24,8 @@ public struct ProjectionOperations: Sendable {
   /// An event that a projection leaves out, and who said so.
   public struct Skipped: Sendable, Hashable {
     public var position: Position
+    /// Where in the log the act itself is.
+    public var recordedAt: Position
     public var reason: String
     public var by: String
     public var at: Timestamp
@@ -60,7 +62,7 @@ public struct ProjectionOperations: Sendable {
       else { continue }
       history.skipped.append(
         Skipped(
-          position: Position(position), reason: reason,
+          position: Position(position), recordedAt: event.position, reason: reason,
           by: (try? event.data.string("by")) ?? "", at: event.timestamp))
     }
     return history
@@ -68,6 +70,7 @@ public struct ProjectionOperations: Sendable {
 
   /// Leaves out the event that a projection has stopped at, for good. Done twice it is done once.
   /// - Parameter position: where it has stopped, so that nobody skips what he has not seen.
+  /// - Returns: where in the log the act is.
   /// - Throws: ``Refusal``.
   @discardableResult
   public func skip(
@@ -77,6 +80,11 @@ public struct ProjectionOperations: Sendable {
     let parked = try await parked(projection, reason: reason)
     guard parked.position == position else {
       throw Refusal.stoppedElsewhere(projection, at: parked.position)
+    }
+    // The driver has not looked yet.
+    let history = try await Self.history(of: projection, in: log)
+    if let done = history.skipped.first(where: { $0.position == position }) {
+      return done.recordedAt
     }
     return try await append(
       Self.skippedType,

@@ -96,8 +96,6 @@ final class HeldLeases: Sendable {
     leases = Mutex([first])
   }
 
-  var first: Lease? { leases.withLock(\.first) }
-
   func add(_ lease: Lease) { leases.withLock { $0.append(lease) } }
 
   func release(_ lease: Lease) async throws {

@@ -29,6 +29,7 @@ public struct ReadModelReader: Sendable {
   public func row(
     _ id: String, of projection: String, minimumPosition: Position?, waitMax: Duration
   ) async throws -> Answer<StoredRow?> {
+    let deadline = ContinuousClock.now + waitMax
     if let minimumPosition, let progress = board.progress(of: projection),
       progress.position < minimumPosition
     {
@@ -40,7 +41,7 @@ public struct ReadModelReader: Sendable {
       return Answer(
         value: hot.row, position: hot.progress.position, generation: hot.progress.generation)
     }
-    return try await read(projection, minimumPosition: minimumPosition, waitMax: waitMax) {
+    return try await read(projection, minimumPosition: minimumPosition, until: deadline) {
       progress in
       let row = try await store.load([id], from: progress.collection)[id]
       if let row { board.keep(row, of: progress) }
@@ -54,7 +55,9 @@ public struct ReadModelReader: Sendable {
   public func page(
     _ query: ReadModelQuery, of projection: String, minimumPosition: Position?, waitMax: Duration
   ) async throws -> Answer<Page> {
-    try await read(projection, minimumPosition: minimumPosition, waitMax: waitMax) { progress in
+    let deadline = ContinuousClock.now + waitMax
+    return try await read(projection, minimumPosition: minimumPosition, until: deadline) {
+      progress in
       var oneMore = query
       oneMore.limit = query.limit + 1
       let rows = try await store.find(oneMore, in: progress.collection)
@@ -66,15 +69,15 @@ public struct ReadModelReader: Sendable {
     }
   }
 
-  /// Waits for `minimumPosition` for a bounded time, then reads. The position is taken before the
+  /// Waits for `minimumPosition` until `deadline`, then reads. The position is taken before the
   /// rows are read, so the rows are never older than it says.
   private func read<Value: Sendable>(
-    _ projection: String, minimumPosition: Position?, waitMax: Duration,
+    _ projection: String, minimumPosition: Position?, until deadline: ContinuousClock.Instant,
     _ body: (ProjectionProgress) async throws -> Value, isEmpty: (Value) -> Bool
   ) async throws -> Answer<Value> {
     var progress = try await current(projection)
     if let minimumPosition, progress.position < minimumPosition {
-      progress = try await wait(projection, for: minimumPosition, waitMax: waitMax)
+      progress = try await wait(projection, for: minimumPosition, until: deadline)
     }
     while true {
       let value = try await body(progress)
@@ -95,9 +98,8 @@ public struct ReadModelReader: Sendable {
   }
 
   private func wait(
-    _ projection: String, for position: Position, waitMax: Duration
+    _ projection: String, for position: Position, until deadline: ContinuousClock.Instant
   ) async throws -> ProjectionProgress {
-    let deadline = ContinuousClock.now + waitMax
     var progress = try await current(projection)
     while progress.position < position, ContinuousClock.now < deadline {
       if board.progress(of: projection) != nil {

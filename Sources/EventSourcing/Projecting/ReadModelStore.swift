@@ -72,7 +72,7 @@ public struct RowComparison: Sendable, Hashable {
   public var unsettled: [String] = []
 
   public static let idsMax = 1000
-  public static let unsettledMax = 50_000
+  public static let unsettledMax = 200_000
 
   public init() {}
 

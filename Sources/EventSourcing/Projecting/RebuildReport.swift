@@ -76,6 +76,9 @@ public struct RebuildResult: Sendable {
   /// ``RowComparison/idsMax`` of them, by id.
   public var differences: [RowDifference]
   public var differenceCount: Int
+  /// Whether the new rows were compared with old ones at the same position. There are none before the
+  /// first rebuild of a read model that nobody has driven.
+  public var wasCompared: Bool
   /// Whether the new rows serve now.
   public var hasSwitched: Bool
   /// From the start to the switch: indexes and comparison included, the time that old readers are
@@ -133,12 +136,17 @@ public enum RebuildFailure: Error, Sendable, Hashable, CustomStringConvertible {
   case running(String, owner: String)
   case overtaken(String)
   case notHandedOver(String)
+  /// The old rows were to be the same, and did not come to where the new ones stand.
+  case notComparable(String)
 
   public var description: String {
     switch self {
     case .running(let projection, let owner): "\(projection) is being rebuilt by \(owner)"
     case .notHandedOver(let projection):
       "the driver of \(projection) did not hand it over; its old rows go on serving"
+    case .notComparable(let projection):
+      "the old rows of \(projection) are too far behind to compare the new ones with; they go on "
+        + "serving"
     case .overtaken(let projection):
       "another rebuild of \(projection) has taken over; its rows serve, or are going to"
     }

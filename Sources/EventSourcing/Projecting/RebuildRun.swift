@@ -4,6 +4,8 @@ struct RebuildRun<P: Projection> {
   private static var openRowsMax: Int { 500 }
   private static var roundsMax: Int { 8 }
   private static var driverPause: Duration { .milliseconds(250) }
+  /// A driver that has not moved for so long will not come to where the new rows stand.
+  private static var driverPatience: Duration { .seconds(5) }
   private static var pageMax: Int { 500 }
 
   private let projection: P
@@ -19,6 +21,9 @@ struct RebuildRun<P: Projection> {
   private var differences: [RowDifference] = []
   /// Beyond those that are named.
   private var furtherDifferences = 0
+  private var differenceCount: Int { differences.count + furtherDifferences }
+  /// Whether every row was looked at while both sides stood at one position.
+  private var wasCompared = false
 
   init(
     _ projection: P, log: any EventLog, store: any ReadModelStore, leases: HeldLeases,
@@ -48,32 +53,45 @@ struct RebuildRun<P: Projection> {
     // Where nothing serves there is nothing to compare with on the way.
     let target = serving.position == .start ? try await log.head() : serving.position
     try await fold(&shadow, to: target, &built, lease: leased.lease)
+    var comparedAt: Position?
+    if !isDriven, serving.position > .start {
+      // Nobody brings the old rows to the end: they are compared where they stand, and indexes come
+      // behind all that is left to fold.
+      comparedAt = try await compareStanding(
+        &shadow, serving, &built, lease: leased.lease, takeOver)
+      try await fold(&shadow, to: try await log.head(), &built, lease: leased.lease)
+    }
     try await shadow.flush()
     note(.indexing, shadow)
     try await store.prepare(built.collection, indexes: projection.indexes)
     // By now somebody may drive what did not exist at first.
     let isComparable = try await servingProgress().position > .start
-    if isComparable {
+    if isComparable, comparedAt == nil {
       try await compare(&shadow, with: serving, &built, lease: leased.lease)
     }
 
     note(.switching, shadow)
-    try Task.checkCancellation()
-    let asked = ContinuousClock.now
-    let seized = try await takeOver()
-    leases.add(seized.lease)
-    let still = try await standStill(seized, asked: asked)
-    guard still.generation == serving.generation else {
-      throw RebuildFailure.overtaken(projection.name)
+    var (seized, still) = try await standStill(beside: serving, takeOver)
+    if let position = comparedAt, position != still.position {
+      // Somebody has begun to drive since.
+      comparedAt = nil
+      wasCompared = false
+      try await leases.release(seized)
+      try await compare(&shadow, with: serving, &built, lease: leased.lease)
+      (seized, still) = try await standStill(beside: serving, takeOver)
     }
     try await readSkips(&shadow)
     try await fold(&shadow, to: still.position, &built, lease: leased.lease)
     try await shadow.flush()
-    if isComparable, shadow.position == still.position, !isOtherFold(serving) {
-      try await settle(shadow.takeTouched(), still, built, isLast: true)
+    if isComparable, comparedAt == nil, !isOtherFold(serving) {
+      if shadow.position == still.position {
+        try await settle(shadow.takeTouched(), still, built, isLast: true)
+      } else if settings.expectsSame {
+        throw RebuildFailure.notComparable(projection.name)
+      }
     }
-    if settings.expectsSame, !differences.isEmpty {
-      try await leases.release(seized.lease)
+    if settings.expectsSame, differenceCount > 0 {
+      try await leases.release(seized)
       built.position = .start
       try await claim(built, leased.lease)
       return (result(built, shadow, hasSwitched: false), built.collection)
@@ -85,26 +103,36 @@ struct RebuildRun<P: Projection> {
       try await shadow.flush()
     }
     // Where nothing served the new rows may be ahead of what somebody has just begun.
-    let switched = ProjectionProgress(
+    var switched = ProjectionProgress(
       projection: projection.name, generation: built.generation, version: projection.version,
-      position: shadow.position, failure: still.failure, parked: still.parked,
-      replaced: serving.generation)
+      position: shadow.position, replaced: serving.generation)
+    if switched.position == still.position {
+      (switched.failure, switched.parked) = (still.failure, still.parked)
+    }
     guard
-      try await store.save(switched, holding: seized.lease, for: leases.duration) != .lost
+      try await store.save(switched, holding: seized, for: leases.duration) != .lost
     else { throw RebuildFailure.overtaken(projection.name) }
     let result = result(built, shadow, hasSwitched: true)
-    try await leases.release(seized.lease)
+    try await leases.release(seized)
     return (result, serving.collection)
   }
 
-  /// Brings the old rows to a position that all of them stand at: a driver that died may have
-  /// written rows beyond its checkpoint. One that has handed over has left nothing to do.
+  /// Takes the projection's own lease, and brings the old rows to a position that all of them stand
+  /// at: a driver that died may have written rows beyond its checkpoint. One that has handed over has
+  /// left nothing to do.
   private func standStill(
-    _ seized: LeasedProgress, asked: ContinuousClock.Instant
-  ) async throws -> ProjectionProgress {
+    beside serving: ProjectionProgress, _ takeOver: () async throws -> LeasedProgress
+  ) async throws -> (Lease, ProjectionProgress) {
+    try Task.checkCancellation()
+    let asked = ContinuousClock.now
+    let seized = try await takeOver()
+    leases.add(seized.lease)
     let progress = seized.progress
+    guard progress.generation == serving.generation else {
+      throw RebuildFailure.overtaken(projection.name)
+    }
     guard progress.position > .start, progress.version == projection.version else {
-      return progress
+      return (seized.lease, progress)
     }
     var session = DrivingSession(
       projection, leased: seized, acquired: asked, store: store, board: ProjectionBoard())
@@ -117,7 +145,7 @@ struct RebuildRun<P: Projection> {
       if try await session.apply(batch.flatMap(\.events)) != nil { break }
     }
     try await session.save()
-    return session.progress
+    return (seized.lease, session.progress)
   }
 
   private func servingProgress() async throws -> ProjectionProgress {
@@ -144,8 +172,11 @@ struct RebuildRun<P: Projection> {
     _ leased: LeasedProgress, beside serving: ProjectionProgress
   ) async throws -> ProjectionProgress {
     let left = leased.progress
+    // Those that are ahead of the old ones cannot be compared with them.
+    let isComparable =
+      left.position <= serving.position || serving.position == .start || !settings.expectsSame
     if left.generation > serving.generation, left.version == projection.version,
-      left.position > .start
+      left.position > .start, isComparable
     {
       return left
     }
@@ -197,6 +228,38 @@ struct RebuildRun<P: Projection> {
         head: shadow.position, start: .start, elapsed: .now - started))
   }
 
+  /// Compares with old rows that nobody drives. Answers where they stand; nil when the new ones are
+  /// ahead of them.
+  private mutating func compareStanding(
+    _ shadow: inout ShadowRows<P>, _ serving: ProjectionProgress,
+    _ built: inout ProjectionProgress, lease: Lease,
+    _ takeOver: () async throws -> LeasedProgress
+  ) async throws -> Position? {
+    let (seized, still) = try await standStill(beside: serving, takeOver)
+    // Should somebody begin to drive them, they stand elsewhere at the switch.
+    try await leases.release(seized)
+    try await readSkips(&shadow)
+    try await fold(&shadow, to: still.position, &built, lease: lease)
+    guard shadow.position == still.position else { return nil }
+    try await shadow.flush()
+    note(.comparing, shadow)
+    try await compareAll(serving, built)
+    try await settle([], serving, built, isLast: true)
+    return still.position
+  }
+
+  private mutating func compareAll(
+    _ serving: ProjectionProgress, _ built: ProjectionProgress
+  ) async throws {
+    differences = []
+    wasCompared = false
+    let comparison = try await store.compare(serving.collection, with: built.collection)
+    furtherDifferences =
+      comparison.differentCount - comparison.different.count + comparison.unsettledCount
+      - comparison.unsettled.count
+    open = Set(comparison.unsettled).union(comparison.different)
+  }
+
   /// Compares all rows once; then follows the serving rows, and looks again at those that were not
   /// the same or have been touched since, until they are few.
   private mutating func compare(
@@ -204,23 +267,13 @@ struct RebuildRun<P: Projection> {
     _ built: inout ProjectionProgress, lease: Lease
   ) async throws {
     note(.comparing, shadow)
+    guard try await oldRows(of: serving, reach: shadow.position) else { return }
     shadow.beginNoting()
-    let comparison = try await store.compare(serving.collection, with: built.collection)
-    furtherDifferences = comparison.differentCount - comparison.different.count
-    guard !isOtherFold(serving) else {
-      open = Set(comparison.different)
-      try await settle([], serving, built, isLast: true)
-      furtherDifferences += comparison.unsettledCount
-      return
-    }
-    open = Set(comparison.unsettled).union(comparison.different)
-    furtherDifferences += comparison.unsettledCount - comparison.unsettled.count
+    try await compareAll(serving, built)
+    // Rows of another fold need not be followed: they are expected to differ.
+    guard !isOtherFold(serving) else { return try await settle([], serving, built, isLast: true) }
     for _ in 1...Self.roundsMax {
-      guard let now = try await store.progress(of: projection.name),
-        now.generation == serving.generation
-      else { throw RebuildFailure.overtaken(projection.name) }
-      // Begun when nothing served, it may be ahead of a driver that has begun since.
-      if now.position < shadow.position { try await Task.sleep(for: Self.driverPause) }
+      let now = try await currentProgress(of: serving)
       try await readSkips(&shadow)
       try await fold(&shadow, to: now.position, &built, lease: lease)
       try await shadow.flush()
@@ -230,6 +283,32 @@ struct RebuildRun<P: Projection> {
     }
   }
 
+  /// Whether the old rows come to a position: a rebuild that began when nothing served may be ahead of
+  /// a driver that has begun since.
+  private func oldRows(
+    of serving: ProjectionProgress, reach position: Position
+  ) async throws -> Bool {
+    var last = try await currentProgress(of: serving).position
+    var moved = ContinuousClock.now
+    while last < position {
+      guard .now - moved < Self.driverPatience else { return false }
+      try await Task.sleep(for: Self.driverPause)
+      let now = try await currentProgress(of: serving).position
+      if now > last { (last, moved) = (now, .now) }
+    }
+    return true
+  }
+
+  /// - Throws: ``RebuildFailure/overtaken(_:)`` when other rows serve.
+  private func currentProgress(
+    of serving: ProjectionProgress
+  ) async throws -> ProjectionProgress {
+    guard let now = try await store.progress(of: projection.name),
+      now.generation == serving.generation
+    else { throw RebuildFailure.overtaken(projection.name) }
+    return now
+  }
+
   /// Looks at the rows that are not known to be the same, and at those that were touched. The last
   /// time, with both sides at one position, every row that is not the same is a difference.
   private mutating func settle(
@@ -237,6 +316,7 @@ struct RebuildRun<P: Projection> {
   ) async throws {
     let ids = open.union(touched).sorted()
     open = []
+    wasCompared = isLast
     for start in stride(from: 0, to: ids.count, by: Self.pageMax) {
       let page = Array(ids[start..<min(start + Self.pageMax, ids.count)])
       let olds = try await store.load(page, from: old.collection)
@@ -260,7 +340,7 @@ struct RebuildRun<P: Projection> {
     RebuildResult(
       projection: projection.name, generation: built.generation,
       events: shadow.position.rawValue, rows: shadow.count, differences: differences,
-      differenceCount: differences.count + furtherDifferences, hasSwitched: hasSwitched,
+      differenceCount: differenceCount, wasCompared: wasCompared, hasSwitched: hasSwitched,
       duration: .now - started)
   }
 }

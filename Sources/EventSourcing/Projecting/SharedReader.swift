@@ -35,15 +35,23 @@ public final class SharedReader: Sendable {
 
   /// As ``EventLog/read(after:limit:)``, at most ``pageMax`` commits.
   public func read(after position: Position, limit: Int) async throws -> [RecordedCommit] {
-    let task: Task<[RecordedCommit], any Error> = state.withLock { state in
-      if let kept = state.page(after: position, limit: limit) { return Task { kept } }
-      if let task = state.reading[position] { return task }
+    let found: Found = state.withLock { state in
+      if let kept = state.page(after: position, limit: limit) { return .kept(kept) }
+      if let task = state.reading[position] { return .reading(task) }
       state.reads += 1
       let task = Task { try await self.readPage(after: position) }
       state.reading[position] = task
-      return task
+      return .reading(task)
     }
-    return Array(try await task.value.prefix(limit))
+    switch found {
+    case .kept(let commits): return commits
+    case .reading(let task): return Array(try await task.value.prefix(limit))
+    }
+  }
+
+  private enum Found {
+    case kept([RecordedCommit])
+    case reading(Task<[RecordedCommit], any Error>)
   }
 
   private func readPage(after position: Position) async throws -> [RecordedCommit] {

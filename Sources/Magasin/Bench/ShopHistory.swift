@@ -42,13 +42,13 @@ struct ShopHistory {
 
   /// The order of a number from 0.
   func draft(_ number: Int) -> Draft {
-    var chance = Chance(state: seed &+ UInt64(number) &* 0xD1B5_4A32_D192_ED03)
+    var chance = SeededGenerator(seed: seed &+ UInt64(number) &* 0xD1B5_4A32_D192_ED03)
     let events = Int64(number) * Int64(Self.eventsPerOrder)
     let time = Self.start.adding(milliseconds: events * Self.pauseMilliseconds)
     // Some products sell better than others.
     let popularity = Double.random(in: 0..<1, using: &chance)
     return Draft(
-      commandID: CommandID(chance.timeOrderedUUID(at: time)),
+      commandID: CommandID(UUID.timeOrdered(at: time, using: &chance)),
       customer: Int.random(in: 0..<Self.customers, using: &chance),
       product: Int(popularity * popularity * Double(Self.products)),
       quantity: Int64.random(in: 1...3, using: &chance),
@@ -116,29 +116,5 @@ struct ShopHistory {
     ShippingAddress(
       street: "\(1 + number % 9_000) \(streets[number % streets.count])", city: "Montréal",
       postalCode: "H2X 1Y\(number % 10)")
-  }
-}
-
-/// SplitMix64 (Steele, Lea, Flood 2014).
-private struct Chance: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var mixed = state
-    mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
-    mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
-    return mixed ^ mixed >> 31
-  }
-
-  /// UUID version 7 (RFC 9562), as the shop's command ids are.
-  mutating func timeOrderedUUID(at time: Timestamp) -> UUID {
-    let milliseconds = UInt64(bitPattern: time.millisecondsSinceEpoch)
-    let high = milliseconds << 16 | 0x7000 | next() & 0x0FFF
-    let low = next() & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000
-    return UUID(
-      bytes: [high, low].flatMap { word in
-        (0..<8).map { UInt8(truncatingIfNeeded: word >> (56 - 8 * $0)) }
-      })
   }
 }

@@ -146,7 +146,7 @@ struct ProjectionsCommand: AsyncParsableCommand {
     }
 
     private static func text(_ result: RebuildResult) -> String {
-      var verdict = "identical"
+      var verdict = result.wasCompared ? "identical" : "compared with none"
       if result.differenceCount > 0 {
         verdict = "\(result.differenceCount) rows differ"
         if !result.hasSwitched { verdict += ", the old rows go on serving" }
@@ -169,7 +169,7 @@ struct ProjectionsCommand: AsyncParsableCommand {
             unscaled: Int64(result.duration / .milliseconds(1)), scale: 3)),
         "events_per_second": .integer(Int64(result.rate)),
         "generation": .integer(Int64(result.generation)),
-        "switched": .bool(result.hasSwitched),
+        "switched": .bool(result.hasSwitched), "compared": .bool(result.wasCompared),
         "difference_count": .integer(Int64(result.differenceCount)),
         "differences": .array(result.differences.map { .string($0.description) }),
         "rss_bytes_max": .integer(PeakMemory.bytes),

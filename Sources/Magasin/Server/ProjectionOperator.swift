@@ -141,6 +141,8 @@ final class ProjectionOperator: ProjectionAdministration, Service {
         report.percent = 100
         report.position = Position(result.events)
         report.rows = result.rows
+        report.wasCompared = result.wasCompared
+        report.differenceCount = result.differenceCount
         report.differences = result.differences.map(\.description)
         report.secondsLeft = 0
         report.finishedAt = .now
