@@ -77,12 +77,26 @@ extension ProjectionConformance {
     let first = try await place.rebuild(tallies)
     try require(!first.wasCompared && first.hasSwitched, "compared with nothing: \(first)")
     try await place.requireFold(tallies, "first")
-    try await TallyProjection.fill(place.log, commits: 10)
-    let second = try await place.rebuild(
-      tallies, settings: RebuildSettings(grace: .zero, expectsSame: true))
-    try require(
-      second.wasCompared && second.hasSwitched && second.differenceCount == 0, "\(second)")
-    try await place.requireFold(tallies, "second")
+    // Driven by somebody who has ended in peace, then by nobody.
+    for round in 1...2 {
+      if round == 2 { try await place.driveToHead(tallies) }
+      let end = try await place.log.head()
+      try await TallyProjection.fill(place.log, commits: 10)
+      let comparedAt = Mutex<[Position?]>([])
+      let acting = ActingReadModels(place.store) {
+        let progress = try await place.store.progress(of: tallies.name)
+        comparedAt.withLock { $0.append(progress?.position) }
+      }
+      let result = try await place.rebuild(
+        tallies, store: acting, settings: RebuildSettings(grace: .zero, expectsSame: true))
+      try require(
+        comparedAt.withLock { $0 } == [end],
+        "round \(round): compared at \(comparedAt.withLock { $0 }) instead of \(end)")
+      try require(
+        result.wasCompared && result.hasSwitched && result.differenceCount == 0,
+        "round \(round): \(result)")
+      try await place.requireFold(tallies, "round \(round)")
+    }
   }
 
   static func drivenSince(_ place: Place) async throws {

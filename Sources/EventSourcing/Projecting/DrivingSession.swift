@@ -6,7 +6,7 @@ struct DrivingSession<P: Projection> {
   /// Rows that are kept in memory between batches.
   private static var rowsMax: Int { 10_000 }
   /// Batches that the stored progress may lie behind the rows.
-  static var unsavedBatchesMax: Int { 4 }
+  private static var unsavedBatchesMax: Int { 4 }
 
   private let projection: P
   private let store: any ReadModelStore
@@ -17,6 +17,10 @@ struct DrivingSession<P: Projection> {
   private var saving: SaveUnderWay?
   private var savedAt = ContinuousClock.now
   private var unsavedBatches = 0
+  /// A write of rows has begun and is not known to be whole.
+  private var isWriting = false
+  /// Up to here rows may be ahead: who drove before has not ended in peace.
+  private var aheadMax: Position
   /// Until when rows may be written: before anybody else can have the lease.
   private var deadline: ContinuousClock.Instant
   /// Everything up to here is in the rows; what is stored of it comes a moment later.
@@ -32,6 +36,8 @@ struct DrivingSession<P: Projection> {
     self.board = board
     lease = leased.lease
     progress = leased.progress
+    let unsavedMax = (Self.unsavedBatchesMax + 2) * ProjectionPace.eventsMax
+    aheadMax = progress.isSettled ? .start : progress.position + unsavedMax
     deadline = acquired + ProjectionLease.writingDuration
   }
 
@@ -43,6 +49,7 @@ struct DrivingSession<P: Projection> {
       }
       progress.version = projection.version
     }
+    progress.isSettled = false
     try await save()
     try await store.prepare(progress.collection, indexes: projection.indexes)
     operations = try await ProjectionOperations.history(of: projection.name, in: log)
@@ -81,6 +88,8 @@ struct DrivingSession<P: Projection> {
     let since = progress.parked.flatMap { $0.position == poison.position ? $0.since : nil }
     moved.parked = ParkedEvent(poison, since: since ?? .now)
     try await write(moved)
+    // Nobody has come further.
+    aheadMax = .start
     try await save()
     return poison
   }
@@ -101,7 +110,9 @@ struct DrivingSession<P: Projection> {
     if deadline - .now < ProjectionLease.writingDuration / 4 { try await save() }
     let changed = projection.stored(rows.takeChanged())
     if !changed.isEmpty {
+      isWriting = true
       try await store.write(changed, to: progress.collection, before: deadline)
+      isWriting = false
     }
     if rows.count > Self.rowsMax { _ = rows.evict(downTo: Self.rowsMax / 2) }
     progress = moved
@@ -158,8 +169,20 @@ struct DrivingSession<P: Projection> {
     // What it says of the lease is of no interest any more.
     _ = try? await saving?.state()
     saving = nil
-    do { try await save() } catch is LeaseWanted {} catch { return }
+    do { try await settle() } catch is LeaseWanted {} catch { return }
     try? await store.release(lease)
+  }
+
+  /// Whether rows may be ahead of the progress.
+  var isUnsettled: Bool { isWriting || progress.position < aheadMax }
+
+  /// There are no further events: no row is ahead.
+  mutating func reachEnd() { aheadMax = .start }
+
+  /// Saves the progress as where all rows stand, unless some may be ahead of it.
+  mutating func settle() async throws {
+    progress.isSettled = !isUnsettled
+    try await save()
   }
 
   /// Whether an operator has done something since the last look.

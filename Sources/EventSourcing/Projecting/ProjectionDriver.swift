@@ -109,6 +109,7 @@ public final class ProjectionDriver<P: Projection>: Service {
       let limit = isGivingWay ? ProjectionPace.smallBatchMax : batchCommitsMax
       let commits = try await reader.read(after: session.progress.position, limit: limit)
       guard !commits.isEmpty else {
+        session.reachEnd()
         isBehind = false
         continue
       }

@@ -15,10 +15,13 @@ public struct ProjectionProgress: Sendable, Hashable {
   public var parked: ParkedEvent?
   /// The generation that served before this one, to be dropped when nobody reads it any more.
   public var replaced: Int?
+  /// Whether no row can be ahead of `position`: who drove last has ended in peace.
+  public var isSettled: Bool
 
   public init(
     projection: String, generation: Int, version: Int = 1, position: Position,
-    failure: String? = nil, parked: ParkedEvent? = nil, replaced: Int? = nil
+    failure: String? = nil, parked: ParkedEvent? = nil, replaced: Int? = nil,
+    isSettled: Bool = false
   ) {
     self.projection = projection
     self.generation = generation
@@ -27,6 +30,7 @@ public struct ProjectionProgress: Sendable, Hashable {
     self.failure = failure
     self.parked = parked
     self.replaced = replaced
+    self.isSettled = isSettled
   }
 
   public var collection: String { Self.collection(readModel, generation) }

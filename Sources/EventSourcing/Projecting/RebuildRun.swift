@@ -105,7 +105,7 @@ struct RebuildRun<P: Projection> {
     // Where nothing served the new rows may be ahead of what somebody has just begun.
     var switched = ProjectionProgress(
       projection: projection.name, generation: built.generation, version: projection.version,
-      position: shadow.position, replaced: serving.generation)
+      position: shadow.position, replaced: serving.generation, isSettled: true)
     if switched.position == still.position {
       (switched.failure, switched.parked) = (still.failure, still.parked)
     }
@@ -118,8 +118,8 @@ struct RebuildRun<P: Projection> {
   }
 
   /// Takes the projection's own lease, and brings the old rows to a position that all of them stand
-  /// at: a driver that died may have written rows beyond its checkpoint. One that has handed over has
-  /// left nothing to do.
+  /// at: a driver that died may have written rows beyond its checkpoint. One that has ended in peace
+  /// has left nothing to do.
   private func standStill(
     beside serving: ProjectionProgress, _ takeOver: () async throws -> LeasedProgress
   ) async throws -> (Lease, ProjectionProgress) {
@@ -131,20 +131,19 @@ struct RebuildRun<P: Projection> {
     guard progress.generation == serving.generation else {
       throw RebuildFailure.overtaken(projection.name)
     }
-    guard progress.position > .start, progress.version == projection.version else {
+    guard !progress.isSettled, progress.position > .start, !isOtherFold(progress) else {
       return (seized.lease, progress)
     }
     var session = DrivingSession(
       projection, leased: seized, acquired: asked, store: store, board: ProjectionBoard())
     try await session.begin(log: log)
-    let unsavedMax = (DrivingSession<P>.unsavedBatchesMax + 2) * ProjectionPace.eventsMax
-    while session.progress.position < progress.position + unsavedMax {
+    while session.isUnsettled {
       let commits = try await log.read(after: session.progress.position, limit: 1000)
       let batch = ProjectionPace.batch(of: commits)
-      if batch.isEmpty { break }
+      if batch.isEmpty { session.reachEnd() }
       if try await session.apply(batch.flatMap(\.events)) != nil { break }
     }
-    try await session.save()
+    try await session.settle()
     return (seized.lease, session.progress)
   }
 

@@ -17,8 +17,16 @@ public final class MongoReadModels: ReadModelStore {
     combiner = SaveCombiner(database)
   }
 
-  /// Over a connection of its own that waits: the indexes of a large collection take minutes.
+  /// Over connections of its own that wait: the indexes of a large collection take minutes. In two
+  /// halves, since MongoDB builds all indexes of one command on one core.
   public func prepare(_ collection: String, indexes: [ReadModelIndex]) async throws {
+    let half = (indexes.count + 1) / 2
+    async let first: Void = create(indexes.prefix(half), of: collection)
+    try await create(indexes.dropFirst(half), of: collection)
+    try await first
+  }
+
+  private func create(_ indexes: ArraySlice<ReadModelIndex>, of collection: String) async throws {
     guard !indexes.isEmpty else { return }
     let command = BSONDocument { writer in
       writer.append("createIndexes", collection)

@@ -2,7 +2,7 @@ import EventSourcing
 import Mongo
 
 /// A projection's pointer, checkpoint and lease as one document of the collection `projections`:
-/// `{_id, generation, collection, version, position, failure?, parked?, lease: {owner, token,
+/// `{_id, generation, collection, version, position, is_settled, failure?, parked?, lease: {owner, token,
 /// renewed_at, milliseconds, wanted_by?, wanted_at?}}`. The times are the server's: owners' clocks do
 /// not matter.
 enum ProgressDocument {
@@ -16,7 +16,8 @@ enum ProgressDocument {
       version: Int(view["version"]?.integer ?? 1),
       position: Position(view["position"]?.integer ?? 0), failure: view["failure"]?.string,
       parked: try view["parked"]?.document?.fields().parkedEvent,
-      replaced: view["replaced"]?.integer.map { Int($0) })
+      replaced: view["replaced"]?.integer.map { Int($0) },
+      isSettled: view["is_settled"]?.bool ?? false)
   }
 
   static func decodeHolder(_ view: BSONView) -> LeaseHolder? {
@@ -214,6 +215,7 @@ enum ProgressDocument {
     writer.append("collection", progress.collection)
     writer.append("version", Int64(progress.version))
     writer.append("position", progress.position)
+    writer.append("is_settled", progress.isSettled)
     if let failure = progress.failure { writer.append("failure", failure) }
     if let replaced = progress.replaced { writer.append("replaced", Int64(replaced)) }
     if let parked = progress.parked {
