@@ -104,7 +104,7 @@ public struct RebuildReport: Sendable {
   public var finishedAt: Timestamp?
   /// Rows of the new model; known at the end.
   public var rows: Int?
-  /// Whether there were old rows to compare the new ones with; known at the end.
+  /// Whether all rows were compared with the old ones at one position; known at the end.
   public var wasCompared: Bool?
   /// Rows that differ from the old model's at the same position; known at the end.
   public var differenceCount: Int?

@@ -119,8 +119,17 @@ extension ProjectionConformance.Place {
     try ProjectionConformance.require(
       progress?.position == head,
       "\(situation): at \(String(describing: progress)), the log at \(head)", line: line)
+    try await requireFoldWhereItStands(projection, without: skipped, situation, line: line)
+  }
+
+  /// The same, wherever that is.
+  func requireFoldWhereItStands(
+    _ projection: TallyProjection, without skipped: Set<Position> = [], _ situation: String = "",
+    line: UInt = #line
+  ) async throws {
+    let end = try await store.progress(of: projection.name)?.position ?? .start
     let rows = try await serving(projection.name)
-    let expected = try await projection.expected(from: log, without: skipped)
+    let expected = try await projection.expected(from: log, upTo: end, without: skipped)
     try ProjectionConformance.require(
       rows == expected, "\(situation): \(rows) instead of \(expected)", line: line)
   }

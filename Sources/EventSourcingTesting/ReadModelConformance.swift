@@ -39,7 +39,8 @@ public enum ReadModelConformance {
       run: busyPages),
     Check(description: "all rows are listed in the order of their ids", run: allRows),
     Check(description: "preparing twice is harmless", run: preparing),
-    Check(description: "rows are inserted, and what is there is left alone", run: inserting),
+    Check(
+      description: "rows are inserted, and what is there and newer is left alone", run: inserting),
     Check(description: "two collections are compared row by row", run: comparing),
     Check(description: "the first lease begins the progress", run: firstLease),
     Check(description: "a lease is held by one, until it is given up or over", run: leaseEnds),
@@ -293,14 +294,18 @@ public enum ReadModelConformance {
   }
 
   private static func inserting(_ store: any ReadModelStore) async throws {
-    let collection = try await collection(store, [row("r02", at: 9, ["n": 9])])
+    let collection = try await collection(
+      store, [row("r02", at: 9, ["n": 9]), row("r04", at: 1, ["n": 1])])
     let bytes = try await store.insert(
-      [row("r01", at: 1, ["n": 1]), row("r02", at: 1, ["n": 1]), row("r03", at: 1, ["n": 1])],
-      into: collection)
+      [
+        row("r01", at: 1, ["n": 1]), row("r02", at: 1, ["n": 1]), row("r03", at: 1, ["n": 1]),
+        row("r04", at: 2, ["n": 2]),
+      ], into: collection)
     try require(bytes > 0, "nothing was written")
     try await requireRow(row("r01", at: 1, ["n": 1]), store, in: collection)
     try await requireRow(row("r02", at: 9, ["n": 9]), store, in: collection)
     try await requireRow(row("r03", at: 1, ["n": 1]), store, in: collection)
+    try await requireRow(row("r04", at: 2, ["n": 2]), store, in: collection)
     let none = try await store.insert([], into: collection)
     try require(none == 0, "no rows took \(none) bytes")
   }

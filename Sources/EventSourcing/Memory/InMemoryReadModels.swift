@@ -52,11 +52,7 @@ public final class InMemoryReadModels: ReadModelStore {
   }
 
   public func insert(_ rows: [StoredRow], into collection: String) async throws -> Int {
-    state.withLock { state in
-      for row in rows where state.collections[collection]?[row.id] == nil {
-        state.collections[collection, default: [:]][row.id] = row
-      }
-    }
+    state.withLock { $0.write(rows, to: collection) }
     return rows.reduce(0) { $0 + JSONWriter.bytes(.object($1.fields)).count }
   }
 

@@ -5,8 +5,10 @@ import Synchronization
 struct DrivingSession<P: Projection> {
   /// Rows that are kept in memory between batches.
   private static var rowsMax: Int { 10_000 }
-  /// Batches that the stored progress may lie behind the rows.
+  /// Batches after which a save that is under way is waited for.
   private static var unsavedBatchesMax: Int { 4 }
+  /// Events that rows may be ahead of the stored progress, and a batch.
+  private static var unsavedEventsMax: Int { 6 * ProjectionPace.eventsMax }
 
   private let projection: P
   private let store: any ReadModelStore
@@ -17,6 +19,8 @@ struct DrivingSession<P: Projection> {
   private var saving: SaveUnderWay?
   private var savedAt = ContinuousClock.now
   private var unsavedBatches = 0
+  /// The position that is stored, or an earlier one.
+  private var saved: Position
   /// A write of rows has begun and is not known to be whole.
   private var isWriting = false
   /// Up to here rows may be ahead: who drove before has not ended in peace.
@@ -36,8 +40,10 @@ struct DrivingSession<P: Projection> {
     self.board = board
     lease = leased.lease
     progress = leased.progress
-    let unsavedMax = (Self.unsavedBatchesMax + 2) * ProjectionPace.eventsMax
-    aheadMax = progress.isSettled ? .start : progress.position + unsavedMax
+    saved = progress.position
+    aheadMax =
+      progress.isSettled
+      ? .start : progress.position + Self.unsavedEventsMax + ProjectionPace.eventsMax
     deadline = acquired + ProjectionLease.writingDuration
   }
 
@@ -88,8 +94,6 @@ struct DrivingSession<P: Projection> {
     let since = progress.parked.flatMap { $0.position == poison.position ? $0.since : nil }
     moved.parked = ParkedEvent(poison, since: since ?? .now)
     try await write(moved)
-    // Nobody has come further.
-    aheadMax = .start
     try await save()
     return poison
   }
@@ -107,7 +111,8 @@ struct DrivingSession<P: Projection> {
   }
 
   private mutating func write(_ moved: ProjectionProgress) async throws {
-    if deadline - .now < ProjectionLease.writingDuration / 4 { try await save() }
+    let isFarAhead = progress.position >= saved + Self.unsavedEventsMax
+    if isFarAhead || deadline - .now < ProjectionLease.writingDuration / 4 { try await save() }
     let changed = projection.stored(rows.takeChanged())
     if !changed.isEmpty {
       isWriting = true
@@ -158,6 +163,7 @@ struct DrivingSession<P: Projection> {
     case .lost: throw LeaseLost()
     case .wanted: throw LeaseWanted()
     case .held:
+      saved = underWay.position
       deadline = max(deadline, underWay.begun + ProjectionLease.writingDuration)
       publish([])
     }
@@ -197,6 +203,7 @@ struct DrivingSession<P: Projection> {
 /// A save that has begun.
 private final class SaveUnderWay: Sendable {
   let begun = ContinuousClock.now
+  let position: Position
   private let task: Task<LeaseState, any Error>
   private let done: Done
 
@@ -207,6 +214,7 @@ private final class SaveUnderWay: Sendable {
   init(_ progress: ProjectionProgress, _ lease: Lease, _ store: any ReadModelStore) {
     let done = Done()
     self.done = done
+    position = progress.position
     task = Task {
       defer { done.isDone.withLock { $0 = true } }
       return try await store.save(progress, holding: lease, for: ProjectionLease.duration)

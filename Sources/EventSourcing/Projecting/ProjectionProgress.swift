@@ -17,11 +17,13 @@ public struct ProjectionProgress: Sendable, Hashable {
   public var replaced: Int?
   /// Whether no row can be ahead of `position`: who drove last has ended in peace.
   public var isSettled: Bool
+  /// Of a rebuild under way: rows may be ahead of `position`, up to here.
+  public var reached: Position?
 
   public init(
     projection: String, generation: Int, version: Int = 1, position: Position,
     failure: String? = nil, parked: ParkedEvent? = nil, replaced: Int? = nil,
-    isSettled: Bool = false
+    isSettled: Bool = false, reached: Position? = nil
   ) {
     self.projection = projection
     self.generation = generation
@@ -31,6 +33,7 @@ public struct ProjectionProgress: Sendable, Hashable {
     self.parked = parked
     self.replaced = replaced
     self.isSettled = isSettled
+    self.reached = reached
   }
 
   public var collection: String { Self.collection(readModel, generation) }

@@ -43,15 +43,23 @@ public struct ProjectionRebuild<P: Projection>: Sendable {
     do {
       let result = try await leases.whileKept {
         var run = RebuildRun(
-          projection, log: log, store: store, leases: leases, settings: settings,
-          report: report)
+          projection, log: log, store: store, leases: leases, mayTakeFrom: owner.mayTakeFrom,
+          settings: settings, report: report)
         let (result, old) = try await run.carryOut(from: leased) { try await takeOver() }
-        // The lease is kept until the old rows are gone: who finds them without it drops them.
-        if result.hasSwitched { try await Task.sleep(for: settings.grace) }
-        if let old { try await store.drop(old) }
+        guard let old else { return result }
+        guard result.hasSwitched else {
+          try await store.drop(old)
+          return result
+        }
+        // The lease is kept until the old rows are gone: who finds them without it drops them. The new
+        // ones serve, whatever becomes of that.
+        do {
+          try await Task.sleep(for: settings.grace)
+          try await store.drop(old)
+        } catch {}
         return result
       }
-      try await store.remove(leased.lease)
+      do { try await store.remove(leased.lease) } catch { try? await leases.releaseAll() }
       return result
     } catch {
       try? await leases.releaseAll()

@@ -15,7 +15,7 @@ public protocol ReadModelStore: Sendable {
     _ rows: [StoredRow], to collection: String, before deadline: ContinuousClock.Instant?
   ) async throws
   /// Writes rows that the collection does not have, much faster than ``write(_:to:)``. A row that
-  /// it has nevertheless is treated as there.
+  /// it has nevertheless, of somebody who has died, is written as that one does.
   /// - Returns: the size of what was written, in bytes.
   @discardableResult
   func insert(_ rows: [StoredRow], into collection: String) async throws -> Int

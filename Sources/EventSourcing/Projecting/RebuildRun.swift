@@ -12,6 +12,7 @@ struct RebuildRun<P: Projection> {
   private let log: any EventLog
   private let store: any ReadModelStore
   private let leases: HeldLeases
+  private let mayTakeFrom: @Sendable (_ owner: String) -> Bool
   private let settings: RebuildSettings
   private let report: @Sendable (RebuildProgress) -> Void
   private let started = ContinuousClock.now
@@ -27,12 +28,14 @@ struct RebuildRun<P: Projection> {
 
   init(
     _ projection: P, log: any EventLog, store: any ReadModelStore, leases: HeldLeases,
-    settings: RebuildSettings, report: @escaping @Sendable (RebuildProgress) -> Void
+    mayTakeFrom: @escaping @Sendable (_ owner: String) -> Bool, settings: RebuildSettings,
+    report: @escaping @Sendable (RebuildProgress) -> Void
   ) {
     self.projection = projection
     self.log = log
     self.store = store
     self.leases = leases
+    self.mayTakeFrom = mayTakeFrom
     self.settings = settings
     self.report = report
   }
@@ -42,8 +45,9 @@ struct RebuildRun<P: Projection> {
     from leased: LeasedProgress, takeOver: () async throws -> LeasedProgress
   ) async throws -> (RebuildResult, dropping: String?) {
     let serving = try await servingProgress()
-    let isDriven = try await store.holder(of: projection.name).map { !$0.isExpired } ?? false
-    var built = try await begin(leased, beside: serving)
+    let holder = try await store.holder(of: projection.name)
+    let isDriven = holder.map { !$0.isExpired && !mayTakeFrom($0.owner) } ?? false
+    var built = try await begin(leased, beside: serving, takeOver)
     var shadow = ShadowRows(
       projection, log: log, store: store, collection: built.collection,
       skipped: try await ProjectionOperations.history(of: projection.name, in: log).positions,
@@ -52,7 +56,9 @@ struct RebuildRun<P: Projection> {
 
     // Where nothing serves there is nothing to compare with on the way.
     let target = serving.position == .start ? try await log.head() : serving.position
-    try await fold(&shadow, to: target, &built, lease: leased.lease)
+    // Some rows of a rebuild that was killed may be that far already.
+    try await fold(
+      &shadow, to: max(target, built.reached ?? .start), &built, lease: leased.lease)
     var comparedAt: Position?
     if !isDriven, serving.position > .start {
       // Nobody brings the old rows to the end: they are compared where they stand, and indexes come
@@ -66,25 +72,26 @@ struct RebuildRun<P: Projection> {
     try await store.prepare(built.collection, indexes: projection.indexes)
     // By now somebody may drive what did not exist at first.
     let isComparable = try await servingProgress().position > .start
+    var areFew = false
     if isComparable, comparedAt == nil {
-      try await compare(&shadow, with: serving, &built, lease: leased.lease)
+      areFew = try await compare(&shadow, with: serving, &built, lease: leased.lease)
     }
 
     note(.switching, shadow)
-    var (seized, still) = try await standStill(beside: serving, takeOver)
+    var (seized, still) = try await standStill(beside: serving, leased.lease, takeOver)
     if let position = comparedAt, position != still.position {
       // Somebody has begun to drive since.
       comparedAt = nil
-      wasCompared = false
       try await leases.release(seized)
-      try await compare(&shadow, with: serving, &built, lease: leased.lease)
-      (seized, still) = try await standStill(beside: serving, takeOver)
+      areFew = try await compare(&shadow, with: serving, &built, lease: leased.lease)
+      (seized, still) = try await standStill(beside: serving, leased.lease, takeOver)
     }
     try await readSkips(&shadow)
     try await fold(&shadow, to: still.position, &built, lease: leased.lease)
     try await shadow.flush()
-    if isComparable, comparedAt == nil, !isOtherFold(serving) {
+    if isComparable, comparedAt == nil {
       if shadow.position == still.position {
+        if !areFew { try await compareAll(still, built) }
         try await settle(shadow.takeTouched(), still, built, isLast: true)
       } else if settings.expectsSame {
         throw RebuildFailure.notComparable(projection.name)
@@ -109,24 +116,43 @@ struct RebuildRun<P: Projection> {
     if switched.position == still.position {
       (switched.failure, switched.parked) = (still.failure, still.parked)
     }
-    guard
-      try await store.save(switched, holding: seized, for: leases.duration) != .lost
-    else { throw RebuildFailure.overtaken(projection.name) }
+    try await replace(serving, by: switched, holding: seized)
     let result = result(built, shadow, hasSwitched: true)
-    try await leases.release(seized)
+    // From here on nothing fails any more: the lease ends by itself.
+    try? await leases.release(seized)
     return (result, serving.collection)
+  }
+
+  /// The one update that has the new rows serve.
+  private func replace(
+    _ serving: ProjectionProgress, by switched: ProjectionProgress, holding lease: Lease
+  ) async throws {
+    let state: LeaseState
+    do {
+      state = try await store.save(switched, holding: lease, for: leases.duration)
+    } catch {
+      // It may have been done nevertheless.
+      let now = try? await store.progress(of: projection.name)
+      guard now?.generation == switched.generation else { throw error }
+      return
+    }
+    if state == .lost { throw RebuildFailure.overtaken(projection.name) }
   }
 
   /// Takes the projection's own lease, and brings the old rows to a position that all of them stand
   /// at: a driver that died may have written rows beyond its checkpoint. One that has ended in peace
   /// has left nothing to do.
   private func standStill(
-    beside serving: ProjectionProgress, _ takeOver: () async throws -> LeasedProgress
+    beside serving: ProjectionProgress, _ own: Lease,
+    _ takeOver: () async throws -> LeasedProgress
   ) async throws -> (Lease, ProjectionProgress) {
     try Task.checkCancellation()
     let asked = ContinuousClock.now
     let seized = try await takeOver()
     leases.add(seized.lease)
+    // Still this rebuild's turn. Who takes it from now on takes the projection's lease as well before
+    // it drops anything: see `begin`.
+    guard try await store.renew(own, for: leases.duration) else { throw LeaseLost() }
     let progress = seized.progress
     guard progress.generation == serving.generation else {
       throw RebuildFailure.overtaken(projection.name)
@@ -168,12 +194,14 @@ struct RebuildRun<P: Projection> {
 
   /// The progress to go on from: that of a rebuild that was killed, or a new one.
   private func begin(
-    _ leased: LeasedProgress, beside serving: ProjectionProgress
+    _ leased: LeasedProgress, beside serving: ProjectionProgress,
+    _ takeOver: () async throws -> LeasedProgress
   ) async throws -> ProjectionProgress {
     let left = leased.progress
     // Those that are ahead of the old ones cannot be compared with them.
     let isComparable =
-      left.position <= serving.position || serving.position == .start || !settings.expectsSame
+      max(left.position, left.reached ?? .start) <= serving.position
+      || serving.position == .start || !settings.expectsSame
     if left.generation > serving.generation, left.version == projection.version,
       left.position > .start, isComparable
     {
@@ -185,7 +213,12 @@ struct RebuildRun<P: Projection> {
       projection: left.projection, generation: max(serving.generation, left.generation) + 1,
       version: projection.version, position: .start)
     try await claim(new, leased.lease)
-    if left.generation > serving.generation { try await store.drop(left.collection) }
+    if left.generation > serving.generation {
+      // Whoever made it may be about to switch to it: not any more.
+      let seized = try await takeOver()
+      try await store.release(seized.lease)
+      try await store.drop(left.collection)
+    }
     if let old = serving.replacedCollection { try await store.drop(old) }
     return new
   }
@@ -205,6 +238,10 @@ struct RebuildRun<P: Projection> {
     let head = max(try await log.head(), target)
     let (report, name, started) = (report, projection.name, started)
     let (store, duration) = (store, leases.duration)
+    if target > max(built.position, built.reached ?? .start) {
+      built.reached = target
+      try await claim(built, lease)
+    }
     var reached = built
     try await shadow.fold(to: target) { position in
       report(
@@ -234,7 +271,7 @@ struct RebuildRun<P: Projection> {
     _ built: inout ProjectionProgress, lease: Lease,
     _ takeOver: () async throws -> LeasedProgress
   ) async throws -> Position? {
-    let (seized, still) = try await standStill(beside: serving, takeOver)
+    let (seized, still) = try await standStill(beside: serving, lease, takeOver)
     // Should somebody begin to drive them, they stand elsewhere at the switch.
     try await leases.release(seized)
     try await readSkips(&shadow)
@@ -250,8 +287,7 @@ struct RebuildRun<P: Projection> {
   private mutating func compareAll(
     _ serving: ProjectionProgress, _ built: ProjectionProgress
   ) async throws {
-    differences = []
-    wasCompared = false
+    forgetComparison()
     let comparison = try await store.compare(serving.collection, with: built.collection)
     furtherDifferences =
       comparison.differentCount - comparison.different.count + comparison.unsettledCount
@@ -260,17 +296,19 @@ struct RebuildRun<P: Projection> {
   }
 
   /// Compares all rows once; then follows the serving rows, and looks again at those that were not
-  /// the same or have been touched since, until they are few.
+  /// the same or have been touched since, until they are few. Answers whether it has; rows of another
+  /// fold, and rows that do not come as far as the new ones, cannot be compared before they stand
+  /// still.
   private mutating func compare(
     _ shadow: inout ShadowRows<P>, with serving: ProjectionProgress,
     _ built: inout ProjectionProgress, lease: Lease
-  ) async throws {
+  ) async throws -> Bool {
     note(.comparing, shadow)
-    guard try await oldRows(of: serving, reach: shadow.position) else { return }
+    forgetComparison()
+    guard try await oldRows(of: serving, reach: shadow.position) else { return false }
+    guard try await !isOtherFold(currentProgress(of: serving)) else { return false }
     shadow.beginNoting()
     try await compareAll(serving, built)
-    // Rows of another fold need not be followed: they are expected to differ.
-    guard !isOtherFold(serving) else { return try await settle([], serving, built, isLast: true) }
     for _ in 1...Self.roundsMax {
       let now = try await currentProgress(of: serving)
       try await readSkips(&shadow)
@@ -278,8 +316,13 @@ struct RebuildRun<P: Projection> {
       try await shadow.flush()
       note(.comparing, shadow)
       try await settle(shadow.takeTouched(), serving, built, isLast: false)
-      if open.count <= Self.openRowsMax { return }
+      if open.count <= Self.openRowsMax { break }
     }
+    return true
+  }
+
+  private mutating func forgetComparison() {
+    (open, differences, furtherDifferences, wasCompared) = ([], [], 0, false)
   }
 
   /// Whether the old rows come to a position: a rebuild that began when nothing served may be ahead of

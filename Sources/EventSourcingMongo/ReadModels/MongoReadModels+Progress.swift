@@ -30,7 +30,9 @@ extension MongoReadModels {
       mustBeOver = !isDead(seen.owner)
     }
     if mustBeOver, let seen, !seen.isExpired { return nil }
-    let lease = Lease(name: projection, owner: owner, token: (seen?.token ?? 0) + 1)
+    // A first token is the time, so that it is later than those of a document that was removed.
+    let token = (seen?.token ?? Timestamp.now.millisecondsSinceEpoch) + 1
+    let lease = Lease(name: projection, owner: owner, token: token)
     guard
       try await update(
         ProgressDocument.free(projection, for: owner, seen: seen, mustBeOver: mustBeOver),

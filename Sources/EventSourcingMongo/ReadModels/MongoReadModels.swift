@@ -161,6 +161,10 @@ public final class MongoReadModels: ReadModelStore {
         domain: .server, code: error.code, operation: "insert rows into \(collection)",
         message: error.message)
     }
+    let met = reply.writeErrors.map { rows[$0.index] }
+    if !met.isEmpty {
+      _ = try await replace(met, in: collection, upsert: false, before: nil)
+    }
     return documents.reduce(0) { $0 + $1.bytes.count }
   }
 

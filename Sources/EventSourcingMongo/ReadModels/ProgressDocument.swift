@@ -2,8 +2,8 @@ import EventSourcing
 import Mongo
 
 /// A projection's pointer, checkpoint and lease as one document of the collection `projections`:
-/// `{_id, generation, collection, version, position, is_settled, failure?, parked?, lease: {owner, token,
-/// renewed_at, milliseconds, wanted_by?, wanted_at?}}`. The times are the server's: owners' clocks do
+/// `{_id, generation, collection, version, position, is_settled, failure?, parked?, replaced?,
+/// reached?, lease: {owner, token, renewed_at, milliseconds, wanted_by?, wanted_at?}}`. The times are the server's: owners' clocks do
 /// not matter.
 enum ProgressDocument {
   static let collection = "projections"
@@ -17,7 +17,8 @@ enum ProgressDocument {
       position: Position(view["position"]?.integer ?? 0), failure: view["failure"]?.string,
       parked: try view["parked"]?.document?.fields().parkedEvent,
       replaced: view["replaced"]?.integer.map { Int($0) },
-      isSettled: view["is_settled"]?.bool ?? false)
+      isSettled: view["is_settled"]?.bool ?? false,
+      reached: view["reached"]?.integer.map { Position($0) })
   }
 
   static func decodeHolder(_ view: BSONView) -> LeaseHolder? {
@@ -134,11 +135,14 @@ enum ProgressDocument {
         append(progress, to: &set)
         set.append("lease.milliseconds", duration.wholeMilliseconds)
       }
-      if progress.failure == nil || progress.parked == nil || progress.replaced == nil {
+      let (failure, parked) = (progress.failure, progress.parked)
+      let (replaced, reached) = (progress.replaced, progress.reached)
+      if failure == nil || parked == nil || replaced == nil || reached == nil {
         writer.appendDocument("$unset") { unset in
-          if progress.failure == nil { unset.append("failure", "") }
-          if progress.parked == nil { unset.append("parked", "") }
-          if progress.replaced == nil { unset.append("replaced", "") }
+          if failure == nil { unset.append("failure", "") }
+          if parked == nil { unset.append("parked", "") }
+          if replaced == nil { unset.append("replaced", "") }
+          if reached == nil { unset.append("reached", "") }
         }
       }
       renewedNow(&writer)
@@ -217,6 +221,7 @@ enum ProgressDocument {
     writer.append("position", progress.position)
     writer.append("is_settled", progress.isSettled)
     if let failure = progress.failure { writer.append("failure", failure) }
+    if let reached = progress.reached { writer.append("reached", reached) }
     if let replaced = progress.replaced { writer.append("replaced", Int64(replaced)) }
     if let parked = progress.parked {
       writer.appendDocument("parked") { $0.append(parked.fields) }

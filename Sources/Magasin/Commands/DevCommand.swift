@@ -55,7 +55,9 @@ struct DevCommand: AsyncParsableCommand {
     }
     try world.notePids()
     try await server.run {
-      DevelopmentWorld.greet(port: port, mongodb: uri, payments: provider, folder: folder)
+      DevelopmentWorld.greet(
+        port: port, mongodb: mongodb == nil ? uri.text : uri.description, payments: provider,
+        folder: folder)
     }
     logger.info("ending")
   }

@@ -146,7 +146,7 @@ struct ProjectionsCommand: AsyncParsableCommand {
     }
 
     private static func text(_ result: RebuildResult) -> String {
-      var verdict = result.wasCompared ? "identical" : "compared with none"
+      var verdict = result.wasCompared ? "identical" : "not compared"
       if result.differenceCount > 0 {
         verdict = "\(result.differenceCount) rows differ"
         if !result.hasSwitched { verdict += ", the old rows go on serving" }

@@ -115,7 +115,7 @@ final class DevelopmentWorld {
     return found
   }
 
-  static func greet(port: Int, mongodb: MongoURI, payments: String, folder: URL) {
+  static func greet(port: Int, mongodb: String, payments: String, folder: URL) {
     let address = "http://127.0.0.1:\(port)"
     let greeting = """
 
