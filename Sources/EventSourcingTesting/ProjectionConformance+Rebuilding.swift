@@ -121,6 +121,38 @@ extension ProjectionConformance {
     try await place.requireFold(tallies)
   }
 
+  /// A new program that makes the same rows, beside the old one at work.
+  static func otherFoldDriven(_ place: Place) async throws {
+    try await TallyProjection.fill(place.log, commits: 50)
+    let old = place.driver(
+      TallyProjection(), board: ProjectionBoard(), process: LeaseProcess("old") { _ in false })
+    let running = Task { try await old.run() }
+    let writing = Task {
+      while !Task.isCancelled {
+        try await TallyProjection.fill(place.log, commits: 3)
+        try await Task.sleep(for: .milliseconds(1))
+      }
+    }
+    let isMoving = try await place.poll {
+      try await place.store.progress(of: "tallies")?.position ?? .start > Position(60)
+    }
+    try require(isMoving, "the old program does not drive")
+    let new = TallyProjection(version: 2)
+    let result = try await place.rebuild(
+      new, process: LeaseProcess("new") { _ in false },
+      settings: RebuildSettings(grace: .zero, expectsSame: true))
+    writing.cancel()
+    // The last append may be cancelled; it is done or not.
+    try? await writing.value
+    running.cancel()
+    try await running.value
+    try require(
+      result.wasCompared && result.hasSwitched && result.differenceCount == 0, "\(result)")
+    try await place.requireFoldWhereItStands(new)
+    try await place.driveToHead(new)
+    try await place.requireFold(new)
+  }
+
   static func littleMemory(_ place: Place) async throws {
     let tallies = TallyProjection()
     // More rows than stay in memory, most of them touched again and again.

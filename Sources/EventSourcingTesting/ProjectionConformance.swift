@@ -37,6 +37,9 @@ public enum ProjectionConformance {
       description: "a rebuild beside rows that nobody drives goes on to the end", body: notDriven),
     Check(
       description: "rows that somebody begins to drive are compared once more", body: drivenSince),
+    Check(
+      description: "rows of another fold that are driven are compared at one position",
+      body: otherFoldDriven),
     Check(description: "a rebuild in little memory makes the same rows", body: littleMemory),
     Check(description: "rebuilds beside a driver and a writer lose and double nothing", body: live),
     Check(

@@ -72,9 +72,9 @@ struct RebuildRun<P: Projection> {
     try await store.prepare(built.collection, indexes: projection.indexes)
     // By now somebody may drive what did not exist at first.
     let isComparable = try await servingProgress().position > .start
-    var areFew = false
+    var hasCompared = false
     if isComparable, comparedAt == nil {
-      areFew = try await compare(&shadow, with: serving, &built, lease: leased.lease)
+      hasCompared = try await compare(&shadow, with: serving, &built, lease: leased.lease)
     }
 
     note(.switching, shadow)
@@ -83,7 +83,7 @@ struct RebuildRun<P: Projection> {
       // Somebody has begun to drive since.
       comparedAt = nil
       try await leases.release(seized)
-      areFew = try await compare(&shadow, with: serving, &built, lease: leased.lease)
+      hasCompared = try await compare(&shadow, with: serving, &built, lease: leased.lease)
       (seized, still) = try await standStill(beside: serving, leased.lease, takeOver)
     }
     try await readSkips(&shadow)
@@ -91,7 +91,7 @@ struct RebuildRun<P: Projection> {
     try await shadow.flush()
     if isComparable, comparedAt == nil {
       if shadow.position == still.position {
-        if !areFew { try await compareAll(still, built) }
+        if !hasCompared { try await compareAll(still, built) }
         try await settle(shadow.takeTouched(), still, built, isLast: true)
       } else if settings.expectsSame {
         throw RebuildFailure.notComparable(projection.name)
