@@ -93,6 +93,9 @@ ROWS = [
     Row("lag.rate", "POST an order, open loop, while the lag is measured"),
     Row("lag.p50", "from acknowledged to visible, median", most=10),
     Row("lag.p99", "from acknowledged to visible, 99th percentile", most=60),
+    Row("rebuild.live", "queries answered while statistics and orders were built anew", least=1),
+    Row("rebuild.live.p50", "from acknowledged to visible meanwhile, median"),
+    Row("rebuild.live.p99", "from acknowledged to visible meanwhile, 99th percentile"),
     Row("replay.snapshot", "an aggregate of 100,000 events, out of its snapshot", most=20),
 ]
 

@@ -68,5 +68,5 @@ run_watching_memory() {
     sleep 0.2
   done
   wait "$watched" || { tail -n 20 "$work/output" "$work/errors" >&2; fail "$name failed."; }
-  processes=()
+  unset 'processes[-1]'
 }

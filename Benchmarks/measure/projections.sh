@@ -3,6 +3,7 @@
 # acknowledged, how fast they answer. One log for all of it, made longer for the growth.
 
 lag_rate=1000 lag_seconds=20
+live_rate=500 live_seconds=60
 hot_orders=200
 projection_roles=commands,queries,projections
 
@@ -10,7 +11,7 @@ measure_projections() {
   local peak_most=0
   fill_log "$orders"
   if [[ -n ${parts[rebuild]:-} ]]; then measure_rebuilds; fi
-  if [[ -n ${parts[get]:-}${parts[lag]:-} ]]; then measure_serving; fi
+  if [[ -n ${parts[get]:-}${parts[lag]:-}${parts[live]:-} ]]; then measure_serving; fi
   if [[ -n ${parts[growth]:-} ]]; then measure_rebuild_growth; fi
   if [[ -n ${parts[rebuild]:-} ]]; then note rebuild.rss "$peak_most" MB; fi
 }
@@ -43,9 +44,9 @@ measure_rebuilds() {
 }
 
 # Rebuilds a read model from the whole log: sets `rate`, in events a second, and `generation`, and
-# lifts `peak_most`, the most memory of a rebuilding process, in MB.
+# lifts `peak_most`, the most memory of a rebuilding process, in MB. Further words go to the command.
 rebuild() {
-  run_watching_memory "magasin projections rebuild $1" "$magasin" projections rebuild "$1" \
+  run_watching_memory "magasin projections rebuild $1" "$magasin" projections rebuild "$@" \
     --mongodb "$uri" --json
   [[ $peak -le $peak_most ]] || peak_most=$peak
   rate=$(rebuilt events_per_second)
@@ -78,6 +79,7 @@ measure_serving() {
   if [[ -n ${parts[get]:-} ]]; then measure_get "$shop_port"; fi
   # A lag that is void is told at the end, behind the other figures.
   [[ -z ${parts[lag]:-} ]] || (measure_lag "$shop_port") || voided+=(lag)
+  [[ -z ${parts[live]:-} ]] || (measure_live_rebuilds "$shop_port") || voided+=(live)
   end_processes
 }
 
@@ -134,6 +136,25 @@ measure_lag() {
   note_line lag.rate
   note_line lag.p50
   note_line lag.p99
+}
+
+# Rebuilds while orders are placed and asked for with their positions: every query is answered, and
+# old rows and new ones are the same at the switch, or there is no figure.
+measure_live_rebuilds() {
+  local projection load
+  "$programs/lag" "$1" "$live_rate" "$live_seconds" >"$work/live" 2>"$work/live.errors" </dev/null &
+  load=$!
+  for projection in statistics orders; do
+    rebuild "$projection" --expect-same
+    [[ $(rebuilt compared) -eq 1 && $(rebuilt switched) -eq 1 && $(rebuilt difference_count) -eq 0 ]] \
+      || fail "$projection: the new rows are not the old ones."
+  done
+  kill -0 "$load" 2>/dev/null || fail "the orders ended before the rebuilds did."
+  wait "$load" || { cat "$work/live.errors" >&2; fail "a query had no good answer."; }
+  cp "$work/live" "$work/output"
+  note_line lag.samples rebuild.live
+  note_line lag.p50 rebuild.live.p50
+  note_line lag.p99 rebuild.live.p99
 }
 
 # A long aggregate out of its snapshot, where this binary measures it.

@@ -78,7 +78,7 @@ extension ProjectionConformance.Place {
       logger: Self.quiet, process: process, batchCommitsMax: batch)
   }
 
-  /// Runs a driver until `isDone`, for ten seconds at most.
+  /// Runs a driver until `isDone`, for half a minute at most.
   func drive<P: Projection>(
     _ projection: P, store: (any ReadModelStore)? = nil, board: ProjectionBoard = ProjectionBoard(),
     process: LeaseProcess = survivor, until isDone: (ProjectionBoard) async throws -> Bool
@@ -98,7 +98,7 @@ extension ProjectionConformance.Place {
   }
 
   func poll(_ isDone: () async throws -> Bool) async throws -> Bool {
-    let deadline = ContinuousClock.now + .seconds(10)
+    let deadline = ContinuousClock.now + .seconds(30)
     while ContinuousClock.now < deadline {
       if try await isDone() { return true }
       try await Task.sleep(for: .milliseconds(2))

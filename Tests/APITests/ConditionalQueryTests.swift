@@ -84,7 +84,7 @@ struct ConditionalQueryTests {
   @Test("who must see a later position is not told that nothing changed")
   func minimumFirst() async throws {
     var api = try await APIUnderTest.seeded()
-    api.services.minimumPositionWaitMax = .milliseconds(500)
+    api.services.minimumPositionWaitMax = .seconds(2)
     try await api.run { api, client in
       let head = try await api.log.head().rawValue
       let path = "/cqrs/queries/inventory?min_position="

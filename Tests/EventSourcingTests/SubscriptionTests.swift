@@ -40,9 +40,9 @@ private final class Handled: Sendable {
 
 private struct TimedOut: Error {}
 
-/// Waits until the condition holds, twenty seconds at most.
+/// Waits until the condition holds, a minute at most.
 private func eventually(_ condition: @Sendable () async throws -> Bool) async throws {
-  let deadline = ContinuousClock.now + .seconds(20)
+  let deadline = ContinuousClock.now + .seconds(60)
   while true {
     let holds = try await condition()
     if holds { return }

@@ -51,8 +51,7 @@ public actor TestMongod {
   private func start() async throws -> Int {
     let mongod = try Self.findMongod()
     let port = try Self.freePort()
-    let folder = FileManager.default.temporaryDirectory.appending(
-      path: "magasin-test-\(UUID().uuidString)")
+    let folder = Self.roomyFolder().appending(path: "magasin-test-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     let pipe = Pipe()
     lifeline = pipe
@@ -73,6 +72,17 @@ public actor TestMongod {
     try process.run()
     try await ReplicaSet.initiate(MongoURI("mongodb://127.0.0.1:\(port)"))
     return port
+  }
+
+  /// Memory where there is plenty of it: a disk that others keep busy for seconds is not under test,
+  /// and what mongod has written outlives its death there too.
+  private static func roomyFolder() -> URL {
+    let memory = URL(filePath: "/dev/shm")
+    let keys: Set<URLResourceKey> = [.volumeAvailableCapacityKey]
+    let free = try? memory.resourceValues(forKeys: keys).volumeAvailableCapacity
+    let hasRoom = (free ?? 0) >= 4 << 30
+    return hasRoom && FileManager.default.isWritableFile(atPath: memory.path())
+      ? memory : FileManager.default.temporaryDirectory
   }
 
   /// `MAGASIN_MONGOD`, else what scripts/setup has written down, else the PATH.

@@ -83,13 +83,13 @@ struct FailureTests {
 
   @Test("latency delays what moves money, and not what looks")
   func latency() async throws {
-    try await withProvider(.testing { $0.latencyMilliseconds = 300 }) { provider in
+    try await withProvider(.testing { $0.latencyMilliseconds = 1500 }) { provider in
       let start = ContinuousClock.now
       _ = try await provider.charge("k1")
-      #expect(start.duration(to: .now) >= .milliseconds(300))
+      #expect(start.duration(to: .now) >= .milliseconds(1500))
       let look = ContinuousClock.now
       _ = try await provider.get("/payments")
-      #expect(look.duration(to: .now) < .milliseconds(300))
+      #expect(look.duration(to: .now) < .milliseconds(1500))
     }
   }
 

@@ -1,8 +1,8 @@
 /// A read model as a pure fold: `(row, event) -> row`, written as a change in place.
 ///
-/// Write the members up to ``apply(_:to:id:)``; the others have implementations that no projection replaces. They
-/// stand among the requirements so that the compiler makes code of its own for each projection:
-/// shared generic code spends half of its time on looking types up.
+/// Write the members up to ``apply(_:to:id:)``; the others have implementations that no projection
+/// replaces. They stand among the requirements so that the compiler makes code of its own for each
+/// projection: shared generic code spends half of its time on looking types up.
 public protocol Projection: Sendable {
   associatedtype Row: ReadModelRow
 

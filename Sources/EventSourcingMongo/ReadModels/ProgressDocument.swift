@@ -3,8 +3,8 @@ import Mongo
 
 /// A projection's pointer, checkpoint and lease as one document of the collection `projections`:
 /// `{_id, generation, collection, version, position, is_settled, failure?, parked?, replaced?,
-/// reached?, lease: {owner, token, renewed_at, milliseconds, wanted_by?, wanted_at?}}`. The times are the server's: owners' clocks do
-/// not matter.
+/// reached?, lease: {owner, token, renewed_at, milliseconds, wanted_by?, wanted_at?}}`. The times are
+/// the server's: owners' clocks do not matter.
 enum ProgressDocument {
   static let collection = "projections"
   /// How long a lease is kept for who has asked for it.

@@ -9,8 +9,10 @@ import Mongo
 /// until the winner is durable: a duplicate key alone does not prove that.
 public struct MongoLedger: PaymentLedger {
   private static let collection = "payments"
-  /// Linearizable reads wait for a majority: bounded, as MongoDB's documentation asks.
-  private static let linearizableMillisecondsMax: Int64 = 3_000
+  /// Linearizable reads wait for a majority: bounded, as MongoDB's documentation asks. Longer than
+  /// the write that they follow may wait (`wtimeoutMS`), for a disk may be as slow twice, and within
+  /// `socketTimeoutMS`.
+  private static let linearizableMillisecondsMax: Int64 = 7_000
 
   private let database: MongoDatabase
 
