@@ -16,7 +16,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-enum { WRITERS = 128, READERS = 256, REQUEST_MAX = 1024, EVENTS_MAX = 256 };
+enum { WRITERS = 1024, READERS = 512, REQUEST_MAX = 1024, EVENTS_MAX = 256 };
 static const double answer_seconds_max = 10; /* later than this it is as good as none */
 static const double rate_share_min = 0.97;
 static const double samples_a_second = 100;

@@ -52,6 +52,8 @@ struct RebuildRun<P: Projection> {
       projection, log: log, store: store, collection: built.collection,
       skipped: try await ProjectionOperations.history(of: projection.name, in: log).positions,
       from: built.position, settings)
+    let pace = LivePace(of: projection.name, log: log, store: store)
+    if isDriven { shadow.livePace = pace }
     if built.position > .start { try await shadow.readKnownIDs() }
 
     // Where nothing serves there is nothing to compare with on the way.
@@ -78,12 +80,15 @@ struct RebuildRun<P: Projection> {
     }
 
     note(.switching, shadow)
+    shadow.livePace = nil
     var (seized, still) = try await standStill(beside: serving, leased.lease, takeOver)
     if let position = comparedAt, position != still.position {
       // Somebody has begun to drive since.
       comparedAt = nil
       try await leases.release(seized)
+      shadow.livePace = pace
       hasCompared = try await compare(&shadow, with: serving, &built, lease: leased.lease)
+      shadow.livePace = nil
       (seized, still) = try await standStill(beside: serving, leased.lease, takeOver)
     }
     try await readSkips(&shadow)

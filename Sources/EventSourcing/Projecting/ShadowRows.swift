@@ -13,6 +13,8 @@ struct ShadowRows<P: Projection> {
   private let collection: String
   /// Events that are left out.
   var skipped: Set<Position>
+  /// Set while it works beside somebody who drives the serving rows.
+  var livePace: LivePace?
   private let memoryBytesMax: Int
   private let readersMax: Int
   private let checkpointPause: Duration
@@ -84,6 +86,7 @@ struct ShadowRows<P: Projection> {
         try await checkpoint(position)
         nextCheckpoint = .now + checkpointPause
       }
+      try await livePace?.giveWay()
     }
   }
 
@@ -127,6 +130,7 @@ struct ShadowRows<P: Projection> {
         let part = Array(rows[start..<min(start + Self.writeRowsMax, rows.count)])
         if writes.count >= Self.writesMax { try await finishWrite() }
         writes.append(write(part, replacing: stored))
+        try await livePace?.giveWay()
       }
     }
   }
