@@ -8,7 +8,9 @@ struct LivePaceTests {
   private let store = InMemoryReadModels()
 
   /// What a rebuild does between two pauses.
-  private func work() async throws { try await Task.sleep(for: .milliseconds(60)) }
+  private func work(for time: Duration = .milliseconds(60)) async throws {
+    try await Task.sleep(for: time)
+  }
 
   private func append() async throws {
     try await log.append(
@@ -43,7 +45,8 @@ struct LivePaceTests {
     var progress = leased.progress
     progress.position = try await log.head()
     let driven = progress
-    try await work()
+    // It waits for three times as long.
+    try await work(for: .seconds(2))
     let driving = Task {
       try await Task.sleep(for: .milliseconds(20))
       return try await store.save(driven, holding: leased.lease, for: .seconds(600))
@@ -62,7 +65,7 @@ struct LivePaceTests {
     #expect(try await store.save(progress, holding: leased.lease, for: .seconds(600)) == .held)
     var pace = LivePace(of: "tallies", log: log, store: store)
     for _ in 0..<2 {
-      try await Task.sleep(for: .milliseconds(500))
+      try await work(for: .milliseconds(500))
       let start = ContinuousClock.now
       try await pace.giveWay()
       #expect(start.duration(to: .now) < .milliseconds(1500))
