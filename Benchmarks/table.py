@@ -96,6 +96,7 @@ ROWS = [
     Row("rebuild.live", "queries answered while statistics and orders were built anew", least=1),
     Row("rebuild.live.p50", "from acknowledged to visible meanwhile, median"),
     Row("rebuild.live.p99", "from acknowledged to visible meanwhile, 99th percentile"),
+    Row("rebuild.live.rss", "memory of a process that rebuilds meanwhile, the most", most=500),
     Row("replay.snapshot", "an aggregate of 100,000 events, out of its snapshot", most=20),
 ]
 

@@ -141,9 +141,13 @@ measure_lag() {
 # Rebuilds while orders are placed and asked for with their positions: every query is answered, and
 # old rows and new ones are the same at the switch, or there is no figure.
 measure_live_rebuilds() {
-  local projection load by_then=
+  local projection load by_then='' peak_most=0
+  # In a shell of its own: it ends what it has started, and nothing else.
+  processes=()
+  trap end_processes EXIT
   "$programs/lag" "$1" "$live_rate" "$live_seconds" >"$work/live" 2>"$work/live.errors" </dev/null &
   load=$!
+  processes+=("$load")
   for projection in statistics orders; do
     rebuild "$projection" --expect-same
     [[ $(rebuilt compared) -eq 1 && $(rebuilt switched) -eq 1 && $(rebuilt difference_count) -eq 0 ]] \
@@ -151,11 +155,13 @@ measure_live_rebuilds() {
   done
   if kill -0 "$load" 2>/dev/null; then by_then=running; fi
   wait "$load" || { cat "$work/live.errors" >&2; fail "a query had no good answer."; }
+  processes=()
   [[ -n $by_then ]] || fail "the orders ended before the rebuilds did."
   cp "$work/live" "$work/output"
   note_line lag.samples rebuild.live
   note_line lag.p50 rebuild.live.p50
   note_line lag.p99 rebuild.live.p99
+  note rebuild.live.rss "$peak_most" MB
 }
 
 # A long aggregate out of its snapshot, where this binary measures it.

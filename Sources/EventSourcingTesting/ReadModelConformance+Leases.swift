@@ -43,12 +43,15 @@ extension ReadModelConformance {
 
   static func leaseEnds(_ store: any ReadModelStore) async throws {
     let name = unique("orders")
-    let start = ContinuousClock.now
-    let first = try await taken(name, store, by: "a", for: .seconds(3))
-    let early = try await take(name, store, by: "b")
-    // On a machine that stands still for that long the lease is over.
-    try require(early == nil || start.duration(to: .now) > .seconds(3), "a held lease was taken")
-    if let early { return try await store.release(early.lease) }
+    // A machine that stands still for as long as the lease is kept shows nothing: once more then.
+    var start = ContinuousClock.now
+    var first = try await taken(name, store, by: "a", for: .seconds(3))
+    while let early = try await take(name, store, by: "b") {
+      try require(start.duration(to: .now) > .seconds(3), "a held lease was taken")
+      try await store.release(early.lease)
+      start = .now
+      first = try await taken(name, store, by: "a", for: .seconds(3))
+    }
     let renewed = try await store.renew(first.lease, for: long)
     try require(renewed, "the owner could not renew")
     try await Task.sleep(for: .seconds(3))
@@ -167,16 +170,20 @@ extension ReadModelConformance {
   static func leaseRequests(_ store: any ReadModelStore) async throws {
     let leased = try await taken(unique("orders"), store, by: "a")
     let name = leased.progress.projection
-    let start = ContinuousClock.now
-    try await store.request(name, by: "b")
-    let early = try await take(name, store, by: "b")
-    try require(early == nil, "a held lease was taken")
-    let asked = try await store.save(leased.progress, holding: leased.lease, for: long)
-    try require(
-      asked == .wanted || start.duration(to: .now) > .seconds(3), "the owner is not told: \(asked)")
+    // The lease is kept for who asks for 3 s: on a machine that stands still for longer this shows
+    // nothing, and is done once more.
+    var isTold = false
+    while !isTold {
+      let start = ContinuousClock.now
+      try await store.request(name, by: "b")
+      let early = try await take(name, store, by: "b")
+      try require(early == nil, "a held lease was taken")
+      let asked = try await store.save(leased.progress, holding: leased.lease, for: long)
+      isTold = asked == .wanted
+      try require(isTold || .now - start > .seconds(3), "the owner is not told: \(asked)")
+    }
     try await store.release(leased.lease)
     for stranger in ["a", "c"] {
-      // It is kept for 3 s: on a machine that stands still for longer this shows nothing.
       var isKept = false
       while !isKept {
         let asked = ContinuousClock.now
