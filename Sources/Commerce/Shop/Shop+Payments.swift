@@ -20,7 +20,8 @@ extension Shop {
         deadline: deadline(context))
       return Receipt(
         try await payments.handle(
-          .initiateByHand(payment), on: id.paymentID.text, context: context,
+          .initiateByHand(payment), on: id.paymentID.text,
+          context: context.marked(payable.carriedOutBy ?? .orchestrated),
           reads: [Orders.stream(id.text): .exactly(version)]))
     }
     return (id.paymentID, receipt)
