@@ -91,6 +91,8 @@ extension Problem {
         members: [
           "requested_quantity": .integer(requested), "available_quantity": .integer(available),
         ])
+    case .barred(let order):
+      self.init(.refused, "the reservation of order \(order) was undone before it came")
     case .invalid(let error): self.init(error)
     }
   }
