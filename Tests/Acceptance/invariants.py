@@ -21,7 +21,10 @@ STOCK_MOVES = {
     "StockAdjusted": (1, 0, 1, 0),
     "StockTransferred": (0, 0, 0, 0),
     "StockUnavailable": (0, 0, 0, 0),
+    "StockReservationBarred": (0, 0, 0, 0),
 }
+# They move nothing, and name no figures of the stock.
+STOCK_MARKS = {"StockReservationBarred"}
 SAGA_ENDS = {"SagaCompleted", "SagaCompensated"}
 
 
@@ -40,10 +43,13 @@ class Order:
         self.confirmed = False
         self.cancelled = False
         self.holds = defaultdict(int)  # product -> pieces held
+        self.barred = set()  # products whose reservation was undone before it came
         self.captured = Decimal(0)
         self.refunded = Decimal(0)
         # Asked of the provider, who has not said yet: it may turn out to be charged.
         self.is_charge_open = False
+        self.is_payment_begun = False
+        self.is_payment_barred = False  # undone before it began
         self.refund_requested = False
         self.notified = False
 
@@ -138,6 +144,8 @@ class LogChecker:
         self.require(str(data["product_id"]) == product, "is of another product than its stream")
         if kind not in STOCK_MOVES:
             return self.wrong("is no stock event that the checker knows")
+        if kind in STOCK_MARKS:
+            return self.marks(kind, self.orders[data["order_id"]], product)
         stock = self.stock[product]
         quantity = self.quantity_of(kind, data)
         moves = STOCK_MOVES[kind]
@@ -150,6 +158,12 @@ class LogChecker:
         self.move_between_locations(kind, data, stock, moves[0])
         self.holds(kind, data, product, quantity)
         self.claimed_figures(kind, data, stock)
+
+    def marks(self, kind, order, product):
+        if kind == "StockReservationBarred":
+            self.require(order.holds[product] == 0, "bars what the order holds")
+            self.require(product not in order.barred, "the order is barred already")
+            order.barred.add(product)
 
     def quantity_of(self, kind, data):
         if kind == "StockUnavailable":
@@ -185,6 +199,7 @@ class LogChecker:
         held = order.holds[product]
         if kind == "StockReserved":
             self.require(held == 0, "the order holds this product already")
+            self.require(product not in order.barred, "the reservation was undone before")
             self.require(not order.cancelled, "the order is cancelled")
             order.holds[product] += quantity
         elif kind == "StockReleased":
@@ -279,7 +294,8 @@ class LogChecker:
                 amount == order.initiated["total_amount"],
                 f"is about {amount}, the order about {order.initiated['total_amount']}")
         if kind == "PaymentInitiated":
-            order.is_charge_open = True
+            self.require(not order.is_payment_barred, "the payment was undone before")
+            order.is_charge_open = order.is_payment_begun = True
         elif kind == "PaymentProcessed":
             self.require(order.captured == 0, "a second capture")
             self.require(not order.cancelled, "the order is cancelled")
@@ -301,6 +317,9 @@ class LogChecker:
             self.require(
                 order.refunded <= order.captured,
                 f"{order.refunded} refunded of {order.captured} captured")
+        elif kind == "PaymentVoided" and not order.is_payment_begun:
+            self.require(not order.is_payment_barred, "the payment was undone before")
+            order.is_payment_barred = True
         elif kind == "PaymentVoided":
             self.require(order.captured == 0, "voided though it was captured")
             self.require(order.refund_requested, "nobody asked for this refund")

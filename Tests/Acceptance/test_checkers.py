@@ -132,6 +132,19 @@ class Scribe:
         self.order(order, "OrderCancelled", was_confirmed=True)
         self.saga(order, "SagaCompensated")
 
+    def undone_first(self, number, late=None):
+        """Undone before stock and money were asked for; `late`: what comes all the same."""
+        order, total = self.initiate(number, 1)
+        self.commit(("inventory", "101", "StockReservationBarred", {
+            "product_id": 101, "order_id": order, "reason": "changed my mind"}))
+        self.payment(order, "PaymentVoided", total)
+        if late == "StockReserved":
+            self.reserve(order, 1)
+        elif late:
+            self.payment(order, late, total)
+        self.order(order, "OrderCancelled", was_confirmed=False)
+        self.saga(order, "SagaCompensated")
+
 
 def sound_history():
     scribe = Scribe()
@@ -147,6 +160,7 @@ def sound_history():
     scribe.out_of_stock(5, 1000)
     scribe.cancelled_after_confirmation(6, 4)
     scribe.confirmed(7, 1)
+    scribe.undone_first(8)
     return scribe.events
 
 
@@ -229,6 +243,14 @@ def test_swapped_events_are_caught(world):
     first, second = index_of(events, "StockReleased"), index_of(events, "OrderCancelled")
     events[first], events[second] = events[second], events[first]
     caught("cancelled before released", renumbered(events), "still holds")
+
+
+def test_what_comes_after_its_undo_is_caught(world):
+    for late in "StockReserved", "PaymentInitiated", "PaymentVoided":
+        scribe = Scribe()
+        scribe.restock(101, 100)
+        scribe.undone_first(1, late)
+        caught(f"{late} after its undo", scribe.events, "undone before")
 
 
 def test_negative_and_wrong_stock_is_caught(world):

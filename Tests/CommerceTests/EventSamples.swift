@@ -95,6 +95,13 @@ enum EventSamples {
           allocations: [Allocation(.depot, 3)], reason: "cancelled", level: level))
     ),
     (
+      "a tombstone",
+      .reservationBarred(
+        StockReservationBarred(
+          productID: Samples.coffee, orderID: OrderID(CommandID(derivedFrom: "undone first")),
+          reason: "cancelled"))
+    ),
+    (
       "a sale of what was reserved",
       .deducted(
         StockDeducted(

@@ -29,7 +29,7 @@ import Testing
     let order = orders[Int.random(in: 0..<orders.count, using: &chance)]
     let store = Int64.random(in: 0...3, using: &chance)
     let location: Location = store == 0 ? .depot : .store(store)
-    switch Int.random(in: 0..<9, using: &chance) {
+    switch Int.random(in: 0..<10, using: &chance) {
     case 0, 1:
       return .restock(product: Samples.coffee, quantity: quantity, location: location)
     case 2, 3:
@@ -40,6 +40,7 @@ import Testing
     case 5: return .release(order: order, quantity: quantity, reason: "x")
     case 6: return .deduct(order: order, quantity: Bool.random(using: &chance) ? quantity : nil)
     case 7: return .deduct(quantity: quantity, location: store == 0 ? nil : location)
+    case 8: return .bar(order: order, product: Samples.coffee, reason: "x")
     default:
       return Bool.random(using: &chance)
         ? .transfer(from: location, to: .store(2), quantity: quantity)
@@ -58,6 +59,8 @@ import Testing
     #expect(held.allSatisfy { $0.quantity > 0 })
     #expect(held.reduce(0) { $0 + $1.quantity } == stock.reserved)
     #expect(stock.reservationCount == orders.count { !stock.held(for: $0).isEmpty })
+    #expect(orders.allSatisfy { !stock.isBarred($0) || stock.held(for: $0).isEmpty })
+    if case .reservationBarred = event { return }
     #expect((try? event.data.integer("available_quantity")) == stock.available)
     #expect((try? event.data.integer("reserved_quantity")) == stock.reserved)
   }

@@ -134,11 +134,12 @@ struct SimulatedShop {
   private mutating func end(_ order: Running, reason: String, code: String) async throws {
     let refund = try await shop.requestRefund(
       order: order.id, effectID: "\(order.id)/pay/undo/1", reason: reason, context: context())
-    if refund.commit != nil {
+    if refund.commit?.events.first?.type == PaymentRefundRequested.type {
       try await shop.paymentRefunded(order: order.id, refundID: "r", context: context())
     }
     try await shop.releaseStock(
-      order: order.id, products: order.lines.map(\.product), reason: reason, context: context())
+      order: order.id, products: order.lines.map(\.product), reason: reason, barring: true,
+      context: context())
     try await shop.cancelOrderFinally(
       order.id, reason: reason, code: code, context: context())
     try await log.append(

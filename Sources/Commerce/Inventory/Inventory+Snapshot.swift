@@ -1,13 +1,15 @@
 import EventSourcing
 
 extension Inventory: SnapshottingDecider {
-  public static var snapshotSchema: Int { 1 }
+  /// 2: with the orders that are barred.
+  public static var snapshotSchema: Int { 2 }
 
   /// What orders hold is written tersely, `[order_id, location, quantity, location, quantity …]`:
   /// there may be many thousands. In the order of their ids, so that equal states look the same.
   public static func snapshot(of state: Stock) -> Fields {
     let held = state.reservations.entries.sorted { $0.key < $1.key }
-    return FieldsWriter.fields(capacity: 9) {
+    let barred = state.barred.entries.map(\.key).sorted()
+    return FieldsWriter.fields(capacity: 10) {
       if let product = state.productID { $0.add("product_id", product.value) }
       $0.add("product_name", state.productName)
       $0.add("reorder_level", state.reorderLevel)
@@ -17,6 +19,7 @@ extension Inventory: SnapshottingDecider {
       $0.add("received", state.received)
       $0.add("adjusted", state.adjusted)
       $0.add("reservations", .array(held.map { reservation($0.key, $0.value) }))
+      $0.add("barred", .array(barred.map { .string($0.text) }))
     }
   }
 
@@ -35,7 +38,12 @@ extension Inventory: SnapshottingDecider {
       let (order, allocations) = try reservation(value)
       state.reservations[order] = allocations
     }
+    for value in try snapshot.array("barred") { state.bar(try order(value)) }
     return state
+  }
+
+  private static func order(_ value: Value) throws -> OrderID {
+    try Fields(uniqueEntries: [.init(key: "order_id", value: value)]).orderID()
   }
 
   private static func reservation(_ order: OrderID, _ allocations: [Allocation]) -> Value {
@@ -52,7 +60,7 @@ extension Inventory: SnapshottingDecider {
     guard let parts = value.arrayValue, parts.count >= 3, !parts.count.isMultiple(of: 2) else {
       throw wrong
     }
-    let order = try Fields(uniqueEntries: [.init(key: "order_id", value: parts[0])]).orderID()
+    let order = try order(parts[0])
     let allocations = try stride(from: 1, to: parts.count, by: 2).map { place in
       guard let location = parts[place].stringValue.flatMap(Location.init),
         let quantity = parts[place + 1].integerValue

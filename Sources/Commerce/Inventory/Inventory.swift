@@ -9,6 +9,9 @@ public enum StockCommand: Sendable, Hashable {
   case reserve(order: OrderID, product: ProductID, quantity: Int64, store: Int64? = nil)
   /// Frees what the order holds, or `quantity` pieces of it. Never refused when `quantity` is nil.
   case release(order: OrderID, quantity: Int64? = nil, reason: String)
+  /// Undoes a reservation that has not come yet: from now on it is refused. Pieces that the order
+  /// holds are not touched: then there is nothing to bar.
+  case bar(order: OrderID, product: ProductID, reason: String)
   /// Sells: with an order, what it holds (or `quantity` pieces of it); without one, free pieces.
   case deduct(order: OrderID? = nil, quantity: Int64? = nil, location: Location? = nil)
   case adjust(product: ProductID, location: Location, quantityChange: Int64, reason: String)
@@ -17,6 +20,8 @@ public enum StockCommand: Sendable, Hashable {
 
 public enum StockRejection: Error, Sendable, Hashable {
   case insufficientStock(requested: Int64, available: Int64)
+  /// The reservation was undone before it came.
+  case barred(OrderID)
   case invalid(FieldError)
 }
 
@@ -44,6 +49,7 @@ public enum Inventory: Decider {
       ]
     case .reserve(let order, let product, let quantity, let store):
       try check(quantity)
+      guard !state.isBarred(order) else { throw .barred(order) }
       guard state.held(for: order).isEmpty else { return [] }
       let location = store.map { Location.store($0) }
       guard let allocations = state.allocate(quantity, at: location) else {
@@ -52,6 +58,10 @@ public enum Inventory: Decider {
       return [reserved(state, order, product, allocations)]
     case .release(let order, let quantity, let reason):
       return try release(state, order, quantity, reason)
+    case .bar(let order, let product, let reason):
+      guard state.held(for: order).isEmpty, !state.isBarred(order) else { return [] }
+      let bar = StockReservationBarred(productID: product, orderID: order, reason: reason)
+      return [.reservationBarred(bar)]
     case .deduct(let order?, let quantity, _):
       return try deductReserved(state, order, quantity)
     case .deduct(nil, let quantity, let location):
@@ -80,6 +90,7 @@ public enum Inventory: Decider {
       for freed in event.allocations { state.add(freed.quantity, at: freed.location) }
       state.reserved -= event.quantity
       state.unhold(event.allocations, for: event.orderID)
+    case .reservationBarred(let event): state.bar(event.orderID)
     case .deducted(let event):
       state.sold += event.quantity
       if event.isFromReservation, let order = event.orderID {

@@ -10,15 +10,17 @@ extension Inventory {
   /// nothing is held. Products that the order holds already are served; all of them: no event.
   ///
   /// - Parameter states: by product id; a missing one is empty.
+  /// - Throws: ``StockRejection/barred(_:)`` when the order is barred in any of its products.
   public static func reserve(
     order: OrderID, lines: [OrderLine], store: Int64?, states: [String: Stock]
-  ) -> CommandHandler<Inventory>.Decisions {
+  ) throws(StockRejection) -> CommandHandler<Inventory>.Decisions {
     let location = store.map { Location.store($0) }
     var reserved: CommandHandler<Inventory>.Decisions = []
     var short: CommandHandler<Inventory>.Decisions = []
     for line in summed(lines) {
       let id = line.product.text
       let state = states[id] ?? initial
+      guard !state.isBarred(order) else { throw .barred(order) }
       guard state.held(for: order).isEmpty else { continue }
       if line.quantity > 0, let allocations = state.allocate(line.quantity, at: location) {
         reserved.append((id, [Self.reserved(state, order, line.product, allocations)]))
@@ -33,13 +35,19 @@ extension Inventory {
   }
 
   /// Frees whatever the order holds of these products.
+  /// - Parameter barring: a reservation that has not come yet is undone too: of what the order does
+  ///   not hold, it is refused from now on.
   public static func release(
-    order: OrderID, products: [ProductID], reason: String, states: [String: Stock]
+    order: OrderID, products: [ProductID], reason: String, barring: Bool = false,
+    states: [String: Stock]
   ) throws(StockRejection) -> CommandHandler<Inventory>.Decisions {
     var decisions: CommandHandler<Inventory>.Decisions = []
     for product in products where !decisions.contains(where: { $0.id == product.text }) {
       let state = states[product.text] ?? initial
-      let events = try decide(.release(order: order, reason: reason), state)
+      var events = try decide(.release(order: order, reason: reason), state)
+      if barring {
+        events += try decide(.bar(order: order, product: product, reason: reason), state)
+      }
       decisions.append((product.text, events))
     }
     return decisions

@@ -12,6 +12,10 @@ public struct Stock: Sendable, Equatable {
   public internal(set) var received: Int64 = 0
   public internal(set) var adjusted: Int64 = 0
   var reservations = PersistentMap<OrderID, [Allocation]>()
+  /// Orders whose reservation was undone before it came; for ever.
+  var barred = PersistentMap<OrderID, Tombstone>()
+
+  struct Tombstone: Sendable, Equatable {}
 
   public init() {}
 
@@ -35,6 +39,9 @@ public struct Stock: Sendable, Equatable {
 
   /// What an order holds, by location; empty when nothing.
   public func held(for order: OrderID) -> [Allocation] { reservations[order] ?? [] }
+
+  /// Whether an order can never hold any: its reservation was undone before it came.
+  public func isBarred(_ order: OrderID) -> Bool { barred[order] != nil }
 
   /// Where `quantity` free pieces are taken: at `location`, or from the depot first and then from
   /// the stores by number. Nil when there are not so many.
@@ -68,6 +75,8 @@ public struct Stock: Sendable, Equatable {
       onHand.append(Allocation(location, quantity))
     }
   }
+
+  mutating func bar(_ order: OrderID) { barred[order] = Tombstone() }
 
   /// Adds pieces to what an order holds.
   mutating func hold(_ allocations: [Allocation], for order: OrderID) {

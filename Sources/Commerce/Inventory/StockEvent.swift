@@ -6,6 +6,7 @@ public enum StockEvent: Event, Hashable {
   case reserved(StockReserved)
   case unavailable(StockUnavailable)
   case released(StockReleased)
+  case reservationBarred(StockReservationBarred)
   case deducted(StockDeducted)
   case adjusted(StockAdjusted)
   case transferred(StockTransferred)
@@ -16,6 +17,7 @@ public enum StockEvent: Event, Hashable {
     case .reserved: StockReserved.type
     case .unavailable: StockUnavailable.type
     case .released: StockReleased.type
+    case .reservationBarred: StockReservationBarred.type
     case .deducted: StockDeducted.type
     case .adjusted: StockAdjusted.type
     case .transferred: StockTransferred.type
@@ -28,6 +30,7 @@ public enum StockEvent: Event, Hashable {
     case .reserved(let event): event.fields
     case .unavailable(let event): event.fields
     case .released(let event): event.fields
+    case .reservationBarred(let event): event.fields
     case .deducted(let event): event.fields
     case .adjusted(let event): event.fields
     case .transferred(let event): event.fields
@@ -40,6 +43,8 @@ public enum StockEvent: Event, Hashable {
     case (StockReserved.type, 1): self = .reserved(try StockReserved(fields: data))
     case (StockUnavailable.type, 1): self = .unavailable(try StockUnavailable(fields: data))
     case (StockReleased.type, 1): self = .released(try StockReleased(fields: data))
+    case (StockReservationBarred.type, 1):
+      self = .reservationBarred(try StockReservationBarred(fields: data))
     case (StockDeducted.type, 1): self = .deducted(try StockDeducted(fields: data))
     case (StockAdjusted.type, 1): self = .adjusted(try StockAdjusted(fields: data))
     case (StockTransferred.type, 1): self = .transferred(try StockTransferred(fields: data))

@@ -35,7 +35,7 @@ extension Shop {
 
   /// Holds all lines of an order or none, see ``Inventory/reserve(order:lines:store:states:)``.
   /// Being short is no rejection: it leaves ``StockUnavailable``.
-  /// - Throws: ``StockRejection/invalid(_:)``.
+  /// - Throws: ``StockRejection/invalid(_:)``, ``StockRejection/barred(_:)``.
   @discardableResult
   public func reserveStock(
     order: OrderID, lines: [OrderLine], store: Int64? = nil, context: CommitContext
@@ -43,18 +43,22 @@ extension Shop {
     for line in lines { try Inventory.check(line.quantity) }
     return Receipt(
       try await inventory.transact(on: Self.ids(lines.map(\.product)), context: context) {
-        Inventory.reserve(order: order, lines: lines, store: store, states: $0)
+        try Inventory.reserve(order: order, lines: lines, store: store, states: $0)
       })
   }
 
   /// Frees whatever the order holds of these products; nothing held: no event.
+  /// - Parameter barring: for an undo, which may overtake what it undoes: where the order holds
+  ///   nothing, its reservation is refused from now on, and ``StockReservationBarred`` says so.
   @discardableResult
   public func releaseStock(
-    order: OrderID, products: [ProductID], reason: String, context: CommitContext
+    order: OrderID, products: [ProductID], reason: String, barring: Bool = false,
+    context: CommitContext
   ) async throws -> Receipt {
     Receipt(
       try await inventory.transact(on: Self.ids(products), context: context) {
-        try Inventory.release(order: order, products: products, reason: reason, states: $0)
+        try Inventory.release(
+          order: order, products: products, reason: reason, barring: barring, states: $0)
       })
   }
 
