@@ -76,8 +76,10 @@ struct ParticipantCommands: Sendable {
     because failure: SagaFailure?, causedBy event: Recorded
   ) async throws -> Result<Answer, CommandRefused> {
     guard
-      let command = OrderFulfilment.command(step, direction, of: order, because: failure)
+      var command = OrderFulfilment.command(step, direction, of: order, because: failure)
     else { return .success(.nothingToDo) }
+    // Nobody waits for the reservation before it is undone: it may still be on its way.
+    if (step, direction) == (.reserve, .undo) { command.payload["barring"] = true }
     do {
       try await dispatcher.dispatch(command, causation: event)
       return .success(.done)
