@@ -54,8 +54,8 @@ let package = Package(
     .target(
       name: "Projections", dependencies: ["EventSourcing", "Commerce"], path: "projections",
       exclude: [
-        "README.md", "Orders/README.md", "Sagas/README.md", "Statistics/README.md",
-        "Stock/README.md", "UserSummaries/README.md",
+        "README.md", "Choreographies/README.md", "Orders/README.md", "Sagas/README.md",
+        "Statistics/README.md", "Stock/README.md", "UserSummaries/README.md",
       ], swiftSettings: settings),
     .target(
       name: "API",
