@@ -59,15 +59,16 @@ class Scribe:
         self.commit(self.moved(
             101, "StockDeducted", quantity, 0, -quantity, order_id=order, from_reservation=True))
 
-    def initiate(self, number, quantity):
+    def initiate(self, number, quantity, saga="orchestrated"):
         order = f"order_{uuid.uuid5(uuid.NAMESPACE_URL, str(number))}"
         total = PRICE * quantity
         self.commit(("orders", order, "OrderInitiated", {
             "order_id": order, "user_id": 456, "total_amount": total, "currency": "CAD",
-            "items": [{
+            "saga": saga, "items": [{
                 "product_id": 101, "quantity": quantity, "unit_price": PRICE,
                 "line_total": total}]}))
-        self.saga(order, "SagaStarted", "reserve/forward/1")
+        if saga == "orchestrated":
+            self.saga(order, "SagaStarted", "reserve/forward/1")
         return order, total
 
     def order(self, order, kind, **data):
@@ -146,6 +147,21 @@ class Scribe:
         self.saga(order, "SagaCompensated")
 
 
+    def choreographed(self, number, quantity, without=None):
+        """Cancelled first and undone afterwards; `without`: an undo that is not made."""
+        order, total = self.initiate(number, quantity, saga="choreographed")
+        self.reserve(order, quantity)
+        self.payment(order, "PaymentInitiated", total)
+        self.order(order, "OrderCancellationRequested")
+        self.order(order, "OrderCancelled", was_confirmed=False)
+        self.payment(order, "PaymentProcessed", total)
+        if without != "StockReleased":
+            self.release(order, quantity)
+        if without != "PaymentRefunded":
+            self.payment(order, "PaymentRefundRequested", total)
+            self.payment(order, "PaymentRefunded", total)
+
+
 def sound_history():
     scribe = Scribe()
     scribe.restock(101, 100)
@@ -161,6 +177,7 @@ def sound_history():
     scribe.cancelled_after_confirmation(6, 4)
     scribe.confirmed(7, 1)
     scribe.undone_first(8)
+    scribe.choreographed(9, 2)
     return scribe.events
 
 
@@ -251,6 +268,14 @@ def test_what_comes_after_its_undo_is_caught(world):
         scribe.restock(101, 100)
         scribe.undone_first(1, late)
         caught(f"{late} after its undo", scribe.events, "undone before")
+
+
+def test_what_a_choreographed_order_keeps_is_caught_at_the_end(world):
+    for without, because in [("StockReleased", "still holds"), ("PaymentRefunded", "refunded =")]:
+        scribe = Scribe()
+        scribe.restock(101, 100)
+        scribe.choreographed(1, 2, without)
+        caught(f"no {without}", scribe.events, because)
 
 
 def test_negative_and_wrong_stock_is_caught(world):
