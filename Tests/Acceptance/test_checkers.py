@@ -51,9 +51,9 @@ class Scribe:
         self.commit(self.moved(
             101, "StockReserved", quantity, -quantity, quantity, order_id=order))
 
-    def release(self, order, quantity):
+    def release(self, order, quantity, reason="cancelled"):
         self.commit(self.moved(
-            101, "StockReleased", quantity, quantity, -quantity, order_id=order))
+            101, "StockReleased", quantity, quantity, -quantity, order_id=order, reason=reason))
 
     def deduct(self, order, quantity):
         self.commit(self.moved(
@@ -145,6 +145,18 @@ class Scribe:
         self.order(order, "OrderCancelled", was_confirmed=False)
         self.saga(order, "SagaCompensated")
 
+    def expired(self, number, voided=True, begun=False):
+        """Loses its hold to somebody who is short."""
+        order, total = self.initiate(number, 1)
+        self.reserve(order, 1)
+        if begun:
+            self.payment(order, "PaymentInitiated", total)
+        if voided:
+            self.payment(order, "PaymentVoided", total)
+        self.release(order, 1, "the hold expired")
+        self.order(order, "OrderCancelled", was_confirmed=False)
+        self.saga(order, "SagaCompensated")
+
 
 def sound_history():
     scribe = Scribe()
@@ -161,6 +173,7 @@ def sound_history():
     scribe.cancelled_after_confirmation(6, 4)
     scribe.confirmed(7, 1)
     scribe.undone_first(8)
+    scribe.expired(9)
     return scribe.events
 
 
@@ -251,6 +264,16 @@ def test_what_comes_after_its_undo_is_caught(world):
         scribe.restock(101, 100)
         scribe.undone_first(1, late)
         caught(f"{late} after its undo", scribe.events, "undone before")
+
+
+def test_a_hold_that_is_taken_from_who_may_pay_is_caught(world):
+    for voided, begun, because in [
+        (False, False, "could still pay"), (False, True, "being paid for"),
+    ]:
+        scribe = Scribe()
+        scribe.restock(101, 100)
+        scribe.expired(1, voided, begun)
+        caught("a hold freed too early", scribe.events, because)
 
 
 def test_negative_and_wrong_stock_is_caught(world):
