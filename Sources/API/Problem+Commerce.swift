@@ -91,6 +91,8 @@ extension Problem {
         members: [
           "requested_quantity": .integer(requested), "available_quantity": .integer(available),
         ])
+    case .notHeld(let order):
+      self.init(.refused, "order \(order) holds nothing, or its hold has expired")
     case .barred(let order):
       self.init(.refused, "the reservation of order \(order) was undone before it came")
     case .invalid(let error): self.init(error)

@@ -22,9 +22,11 @@ STOCK_MOVES = {
     "StockTransferred": (0, 0, 0, 0),
     "StockUnavailable": (0, 0, 0, 0),
     "StockReservationBarred": (0, 0, 0, 0),
+    "StockHoldExtended": (0, 0, 0, 0),
+    "StockHoldSecured": (0, 0, 0, 0),
 }
 # They move nothing, and name no figures of the stock.
-STOCK_MARKS = {"StockReservationBarred"}
+STOCK_MARKS = {"StockReservationBarred", "StockHoldExtended", "StockHoldSecured"}
 SAGA_ENDS = {"SagaCompleted", "SagaCompensated"}
 
 
@@ -174,6 +176,8 @@ class LogChecker:
             self.require(order.holds[product] == 0, "bars what the order holds")
             self.require(product not in order.barred, "the order is barred already")
             order.barred.add(product)
+        else:
+            self.require(order.holds[product] > 0, "the order holds none of this product")
 
     def quantity_of(self, kind, data):
         if kind == "StockUnavailable":
@@ -213,6 +217,9 @@ class LogChecker:
             self.require(not order.is_over, "the order is cancelled")
             order.holds[product] += quantity
         elif kind == "StockReleased":
+            if data["reason"] == "the hold expired":
+                self.require(not order.is_payment_begun, "takes away what is being paid for")
+                self.require(order.is_payment_barred, "the holder could still pay")
             self.require(held >= quantity, f"releases {quantity} of {held} held")
             order.holds[product] -= quantity
         elif kind == "StockDeducted" and data["from_reservation"]:

@@ -51,9 +51,9 @@ class Scribe:
         self.commit(self.moved(
             101, "StockReserved", quantity, -quantity, quantity, order_id=order))
 
-    def release(self, order, quantity):
+    def release(self, order, quantity, reason="cancelled"):
         self.commit(self.moved(
-            101, "StockReleased", quantity, quantity, -quantity, order_id=order))
+            101, "StockReleased", quantity, quantity, -quantity, order_id=order, reason=reason))
 
     def deduct(self, order, quantity):
         self.commit(self.moved(
@@ -146,6 +146,17 @@ class Scribe:
         self.order(order, "OrderCancelled", was_confirmed=False)
         self.saga(order, "SagaCompensated")
 
+    def expired(self, number, voided=True, begun=False):
+        """Loses its hold to somebody who is short."""
+        order, total = self.initiate(number, 1)
+        self.reserve(order, 1)
+        if begun:
+            self.payment(order, "PaymentInitiated", total)
+        if voided:
+            self.payment(order, "PaymentVoided", total)
+        self.release(order, 1, "the hold expired")
+        self.order(order, "OrderCancelled", was_confirmed=False)
+        self.saga(order, "SagaCompensated")
 
     def choreographed(self, number, quantity, without=None):
         """Cancelled first and undone afterwards; `without`: an undo that is not made."""
@@ -177,7 +188,8 @@ def sound_history():
     scribe.cancelled_after_confirmation(6, 4)
     scribe.confirmed(7, 1)
     scribe.undone_first(8)
-    scribe.choreographed(9, 2)
+    scribe.expired(9)
+    scribe.choreographed(10, 2)
     return scribe.events
 
 
@@ -276,6 +288,16 @@ def test_what_a_choreographed_order_keeps_is_caught_at_the_end(world):
         scribe.restock(101, 100)
         scribe.choreographed(1, 2, without)
         caught(f"no {without}", scribe.events, because)
+
+
+def test_a_hold_that_is_taken_from_who_may_pay_is_caught(world):
+    for voided, begun, because in [
+        (False, False, "could still pay"), (False, True, "being paid for"),
+    ]:
+        scribe = Scribe()
+        scribe.restock(101, 100)
+        scribe.expired(1, voided, begun)
+        caught("a hold freed too early", scribe.events, because)
 
 
 def test_negative_and_wrong_stock_is_caught(world):

@@ -88,7 +88,7 @@ import Testing
     #expect(decisions.flatMap(\.events).map(\.type) == ["StockUnavailable"])
   }
 
-  @Test("an order that is barred in one of its products is refused, and holds nothing of the others")
+  @Test("an order that is barred in one of its products is refused, and holds no other")
   func refusesBarred() throws {
     var donuts = stock(Samples.donut, 3)
     Inventory.evolve(&donuts, barred(Samples.donut))

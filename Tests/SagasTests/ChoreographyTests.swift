@@ -88,7 +88,8 @@ struct ChoreographyTests {
   @Test("possibly charged: the refund is asked for until the provider answers, and made once")
   func possiblyCharged() async throws {
     let acts = Array(repeating: FakeGateway.Act.unanswered, count: 1000)
-    let gateway = FakeGateway(charges: acts, refunds: [.lost, .unanswered, .lost])
+    let gateway = FakeGateway(
+      charges: acts, refunds: [.lost, .unanswered, .lost], questions: [.lost])
     let rig = try await Rig.choreographed(gateway: gateway)
     let (order, history) = try await rig.carryOut()
     #expect(history.last == "PaymentRefunded" || history.last == "StockReleased")

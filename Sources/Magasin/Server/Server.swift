@@ -9,6 +9,7 @@ import Logging
 import Metrics
 import Mongo
 import NIOCore
+import PaymentClient
 import Projections
 import Sagas
 import ServiceLifecycle
