@@ -54,8 +54,8 @@ let package = Package(
     .target(
       name: "Projections", dependencies: ["EventSourcing", "Commerce"], path: "projections",
       exclude: [
-        "README.md", "Orders/README.md", "Sagas/README.md", "Statistics/README.md",
-        "Stock/README.md", "UserSummaries/README.md",
+        "README.md", "Choreographies/README.md", "Orders/README.md", "Sagas/README.md",
+        "Statistics/README.md", "Stock/README.md", "UserSummaries/README.md",
       ], swiftSettings: settings),
     .target(
       name: "API",
@@ -66,11 +66,19 @@ let package = Package(
       name: "PaymentProvider",
       dependencies: ["EventSourcing", "Mongo", hummingbird, lifecycle, logging],
       swiftSettings: settings),
+    .target(
+      name: "PaymentClient",
+      dependencies: [
+        "Commerce", "EventSourcing", "Sagas", httpClient, lifecycle,
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+      ], swiftSettings: settings),
     .executableTarget(
       name: "Magasin",
       dependencies: [
-        "API", "Commerce", "EventSourcing", "EventSourcingMongo", "Mongo", "PaymentProvider",
-        "Projections", "Sagas", arguments, httpClient, hummingbird, lifecycle, logging, metrics,
+        "API", "Commerce", "EventSourcing", "EventSourcingMongo", "Mongo", "PaymentClient",
+        "PaymentProvider", "Projections", "Sagas", arguments, httpClient, hummingbird, lifecycle,
+        logging, metrics,
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
       ], resources: [.embedInCode("openapi.yaml")], swiftSettings: settings),
@@ -108,6 +116,12 @@ let package = Package(
       name: "PaymentProviderTests",
       dependencies: [
         "PaymentProvider", "MongoTesting",
+        .product(name: "HummingbirdTesting", package: "hummingbird"),
+      ], swiftSettings: settings),
+    .testTarget(
+      name: "PaymentClientTests",
+      dependencies: [
+        "PaymentClient", "PaymentProvider",
         .product(name: "HummingbirdTesting", package: "hummingbird"),
       ], swiftSettings: settings),
   ]

@@ -4,6 +4,6 @@ import EventSourcing
 public enum ReadModels {
   public static let all: [any Projection] = [
     OrdersProjection(), StockProjection(), StatisticsProjection(), UserSummariesProjection(),
-    SagasProjection(),
+    SagasProjection(), ChoreographiesProjection(),
   ]
 }

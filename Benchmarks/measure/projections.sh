@@ -71,7 +71,7 @@ measure_rebuild_growth() {
 
 # A server whose read models are all at the end of the log: the orders are asked for, then placed.
 measure_serving() {
-  local projection shop_port behind=(stock user_summaries sagas)
+  local projection shop_port behind=(stock user_summaries sagas choreographies)
   [[ -n ${parts[rebuild]:-} ]] || behind+=(orders statistics)
   for projection in "${behind[@]}"; do rebuild "$projection"; done
   start_shop "$projection_roles"

@@ -91,6 +91,10 @@ extension Problem {
         members: [
           "requested_quantity": .integer(requested), "available_quantity": .integer(available),
         ])
+    case .notHeld(let order):
+      self.init(.refused, "order \(order) holds nothing, or its hold has expired")
+    case .barred(let order):
+      self.init(.refused, "the reservation of order \(order) was undone before it came")
     case .invalid(let error): self.init(error)
     }
   }
@@ -100,6 +104,7 @@ extension Problem {
     case .notInitiated: self.init(.refused, "the order has no payment yet")
     case .alreadyInitiated: self.init(.refused, "the order has a payment already")
     case .alreadyPaid: self.init(.refused, "the order is paid already")
+    case .voided: self.init(.refused, "the payment was undone before it was initiated")
     case .refundNotRequested: self.init(.refused, "nobody asked for a refund")
     case .invalid(let error): self.init(error)
     }

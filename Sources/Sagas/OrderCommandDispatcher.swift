@@ -61,7 +61,8 @@ public struct OrderCommandDispatcher: CommandDispatcher {
     case (.reserve, .undo)?:
       return try await shop.releaseStock(
         order: order, products: try payload.productIDs("products"),
-        reason: try payload.string("reason"), context: context)
+        reason: try payload.string("reason"),
+        barring: try payload.boolIfPresent("barring") ?? false, context: context)
     case (.place, .undo)?:
       return try await shop.cancelOrderFinally(
         order, reason: try payload.string("reason"), code: try payload.string("code"),

@@ -116,7 +116,7 @@ struct BadInput: Sendable, CustomStringConvertible {
       ]
     } + [
       .order("currency", "\"XXX\"", 422, "invalid-value"),
-      .order("saga", "\"choreographed\"", 422, "invalid-value"),
+      .order("saga", "\"improvised\"", 422, "invalid-value"),
       .order("payment_method", "\"a b\"", 422, "invalid-value"),
       .order("items", "[]", 422, "invalid-value", named: "product_id"),
       .order(#"{"user_id":456,"items":[]}"#, 422, "invalid-value", "items"),

@@ -109,6 +109,32 @@ struct CommandRoutesTests {
     }
   }
 
+  @Test("what was undone before it came conflicts: a reservation, a payment")
+  func undoneFirst() async throws {
+    try await APIUnderTest.run { api, client in
+      let id = try await client.placeOrder().data.string("order_id")
+      let order = try #require(OrderID(id))
+      func context() -> CommitContext {
+        CommitContext(commandID: .random(), timestamp: .now, serviceName: "tests")
+      }
+      try await api.shop.releaseStock(
+        order: order, products: [APIUnderTest.laptop], reason: "no", barring: true,
+        context: context())
+      try await api.shop.requestRefund(
+        order: order, effectID: "undo", reason: "no", context: context())
+      let reserved = try await client.post(
+        "/cqrs/commands/inventory",
+        #"{"product_id":101,"quantity_change":1,"operation":"reserve","order_id":"\#(id)"}"#)
+      let paid = try await client.post(
+        "/cqrs/commands/payments",
+        #"{"order_id":"\#(id)","amount":199.99,"payment_method":"card"}"#)
+      for answer in [reserved, paid] {
+        #expect(answer.status == 409)
+        #expect(try answer.problem == "/problems/refused")
+      }
+    }
+  }
+
   @Test("stock is restocked, reserved, released and deducted; more than there is conflicts")
   func changesStock() async throws {
     try await APIUnderTest.run { _, client in

@@ -55,6 +55,42 @@ struct SagaRoutesTests {
     }
   }
 
+  @Test("a choreographed order is found where sagas are, and lists say which they show")
+  func choreographed() async throws {
+    try await APIUnderTest.run { api, client in
+      let conducted = try OrderID("order_7").orThrow("no order id")
+      _ = try await api.startSaga(of: conducted)
+      let placed = try await client.post(
+        "/cqrs/commands/orders",
+        #"{"user_id":456,"product_id":101,"quantity":1,"saga":"choreographed"}"#)
+      #expect(placed.status == 202)
+      let order = try placed.data.string("order_id")
+      let position = try placed.position.orThrow("no position")
+      for path in ["/saga/saga_\(order)", "/saga/order/\(order)"] {
+        let json = try await client.get("\(path)?min_position=\(position)").json
+        #expect(try json.string("definition") == "order-fulfilment.choreographed.v1")
+        #expect(try json.string("current_state") == "reserving")
+        #expect(try json.string("saga_status") == "in_progress")
+        #expect(try json.bool("is_stuck") == false)
+      }
+      let all = "/sagas?min_position=\(position)"
+      #expect(try await client.get(all).json.integer("count") == 2)
+      let first = try await client.get(all + "&limit=1").json
+      #expect(try first.objects("sagas") { try $0.string("order_id") } == [order])
+      let second = try await client.get(
+        all + "&limit=1&cursor=\(try first.string("next_cursor"))"
+      ).json
+      #expect(try second.objects("sagas") { try $0.string("order_id") } == ["order_7"])
+      for (saga, expected) in [("choreographed", order), ("orchestrated", "order_7")] {
+        let listed = try await client.get(all + "&saga=\(saga)").json
+        #expect(try listed.objects("sagas") { try $0.string("order_id") } == [expected])
+      }
+      let strange = try await client.get("/sagas?saga=improvised")
+      #expect(strange.status == 422)
+      #expect(try strange.field == "saga")
+    }
+  }
+
   @Test("unknown sagas are 404, strange states are refused")
   func unknown() async throws {
     try await APIUnderTest.run { _, client in

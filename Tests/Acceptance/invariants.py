@@ -21,7 +21,12 @@ STOCK_MOVES = {
     "StockAdjusted": (1, 0, 1, 0),
     "StockTransferred": (0, 0, 0, 0),
     "StockUnavailable": (0, 0, 0, 0),
+    "StockReservationBarred": (0, 0, 0, 0),
+    "StockHoldExtended": (0, 0, 0, 0),
+    "StockHoldSecured": (0, 0, 0, 0),
 }
+# They move nothing, and name no figures of the stock.
+STOCK_MARKS = {"StockReservationBarred", "StockHoldExtended", "StockHoldSecured"}
 SAGA_ENDS = {"SagaCompleted", "SagaCompensated"}
 
 
@@ -40,12 +45,25 @@ class Order:
         self.confirmed = False
         self.cancelled = False
         self.holds = defaultdict(int)  # product -> pieces held
+        self.barred = set()  # products whose reservation was undone before it came
         self.captured = Decimal(0)
         self.refunded = Decimal(0)
         # Asked of the provider, who has not said yet: it may turn out to be charged.
         self.is_charge_open = False
+        self.is_payment_begun = False
+        self.is_payment_barred = False  # undone before it began
         self.refund_requested = False
         self.notified = False
+
+    @property
+    def is_choreographed(self):
+        """Then it is cancelled first, and undone afterwards: what a cancelled order holds is looked
+        at when all is over, not at every prefix."""
+        return self.initiated is not None and self.initiated.get("saga") == "choreographed"
+
+    @property
+    def is_over(self):
+        return self.cancelled and not self.is_choreographed
 
 
 class Saga:
@@ -138,6 +156,8 @@ class LogChecker:
         self.require(str(data["product_id"]) == product, "is of another product than its stream")
         if kind not in STOCK_MOVES:
             return self.wrong("is no stock event that the checker knows")
+        if kind in STOCK_MARKS:
+            return self.marks(kind, self.orders[data["order_id"]], product)
         stock = self.stock[product]
         quantity = self.quantity_of(kind, data)
         moves = STOCK_MOVES[kind]
@@ -150,6 +170,14 @@ class LogChecker:
         self.move_between_locations(kind, data, stock, moves[0])
         self.holds(kind, data, product, quantity)
         self.claimed_figures(kind, data, stock)
+
+    def marks(self, kind, order, product):
+        if kind == "StockReservationBarred":
+            self.require(order.holds[product] == 0, "bars what the order holds")
+            self.require(product not in order.barred, "the order is barred already")
+            order.barred.add(product)
+        else:
+            self.require(order.holds[product] > 0, "the order holds none of this product")
 
     def quantity_of(self, kind, data):
         if kind == "StockUnavailable":
@@ -185,9 +213,13 @@ class LogChecker:
         held = order.holds[product]
         if kind == "StockReserved":
             self.require(held == 0, "the order holds this product already")
-            self.require(not order.cancelled, "the order is cancelled")
+            self.require(product not in order.barred, "the reservation was undone before")
+            self.require(not order.is_over, "the order is cancelled")
             order.holds[product] += quantity
         elif kind == "StockReleased":
+            if data["reason"] == "the hold expired":
+                self.require(not order.is_payment_begun, "takes away what is being paid for")
+                self.require(order.is_payment_barred, "the holder could still pay")
             self.require(held >= quantity, f"releases {quantity} of {held} held")
             order.holds[product] -= quantity
         elif kind == "StockDeducted" and data["from_reservation"]:
@@ -260,6 +292,8 @@ class LogChecker:
     def cancelled_rules(self, order, data):
         self.require(
             bool(data["was_confirmed"]) == order.confirmed, "is wrong about was_confirmed")
+        if order.is_choreographed:
+            return
         held = {product: count for product, count in order.holds.items() if count}
         self.require(not held, f"cancelled but still holds {held}")
         self.require(
@@ -279,10 +313,11 @@ class LogChecker:
                 amount == order.initiated["total_amount"],
                 f"is about {amount}, the order about {order.initiated['total_amount']}")
         if kind == "PaymentInitiated":
-            order.is_charge_open = True
+            self.require(not order.is_payment_barred, "the payment was undone before")
+            order.is_charge_open = order.is_payment_begun = True
         elif kind == "PaymentProcessed":
             self.require(order.captured == 0, "a second capture")
-            self.require(not order.cancelled, "the order is cancelled")
+            self.require(not order.is_over, "the order is cancelled")
             order.captured += amount
             order.is_charge_open = False
         elif kind == "PaymentFailed":
@@ -301,6 +336,9 @@ class LogChecker:
             self.require(
                 order.refunded <= order.captured,
                 f"{order.refunded} refunded of {order.captured} captured")
+        elif kind == "PaymentVoided" and not order.is_payment_begun:
+            self.require(not order.is_payment_barred, "the payment was undone before")
+            order.is_payment_barred = True
         elif kind == "PaymentVoided":
             self.require(order.captured == 0, "voided though it was captured")
             self.require(order.refund_requested, "nobody asked for this refund")
@@ -345,7 +383,9 @@ class LogChecker:
                      f"captured - refunded = {kept}, total {total}, confirmed: {stands}")
             self.end(order_id, not order.is_charge_open, "may be charged, nobody knows")
             self.end(order_id, stands or not held, f"still holds {held}")
-            self.end(order_id, f"saga_{order_id}" in self.sagas, "has no saga")
+            self.end(
+                order_id, order.is_choreographed != (f"saga_{order_id}" in self.sagas),
+                "is carried out by nobody, or twice")
         for saga_id, saga in self.sagas.items():
             self.end(saga_id, saga.ended is not None, "never ended")
         return self

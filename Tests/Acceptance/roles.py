@@ -11,7 +11,7 @@ from mongowire import collections, find_one
 from server import PartsStack, free_port
 from shopping import change_stock, send_order, settle
 
-READ_MODELS = ("orders", "sagas", "statistics", "stock", "user_summaries")
+READ_MODELS = ("choreographies", "orders", "sagas", "statistics", "stock", "user_summaries")
 # The old rows are left to their readers for 5 s of it.
 REBUILD_SECONDS_MAX = 90
 numbers = itertools.count(1)

@@ -16,7 +16,7 @@ DECLINED = [
 OUT_OF_STOCK = ["OrderInitiated", "StockUnavailable", "OrderCancelled"]
 UNFINISHED_SAGAS = (
     "reserving", "charging", "confirming", "notifying", "cancelling", "refunding", "releasing",
-    "cancelling_order", "voiding_payment", "compensation_blocked")
+    "cancelling_order", "voiding_payment", "compensation_blocked", "compensating")
 given_up = set()
 UNFINISHED_ORDERS = ("initiated", "stock_reserved", "paid", "cancelling")
 END_SECONDS_MAX = 20

@@ -51,23 +51,24 @@ class Scribe:
         self.commit(self.moved(
             101, "StockReserved", quantity, -quantity, quantity, order_id=order))
 
-    def release(self, order, quantity):
+    def release(self, order, quantity, reason="cancelled"):
         self.commit(self.moved(
-            101, "StockReleased", quantity, quantity, -quantity, order_id=order))
+            101, "StockReleased", quantity, quantity, -quantity, order_id=order, reason=reason))
 
     def deduct(self, order, quantity):
         self.commit(self.moved(
             101, "StockDeducted", quantity, 0, -quantity, order_id=order, from_reservation=True))
 
-    def initiate(self, number, quantity):
+    def initiate(self, number, quantity, saga="orchestrated"):
         order = f"order_{uuid.uuid5(uuid.NAMESPACE_URL, str(number))}"
         total = PRICE * quantity
         self.commit(("orders", order, "OrderInitiated", {
             "order_id": order, "user_id": 456, "total_amount": total, "currency": "CAD",
-            "items": [{
+            "saga": saga, "items": [{
                 "product_id": 101, "quantity": quantity, "unit_price": PRICE,
                 "line_total": total}]}))
-        self.saga(order, "SagaStarted", "reserve/forward/1")
+        if saga == "orchestrated":
+            self.saga(order, "SagaStarted", "reserve/forward/1")
         return order, total
 
     def order(self, order, kind, **data):
@@ -132,6 +133,45 @@ class Scribe:
         self.order(order, "OrderCancelled", was_confirmed=True)
         self.saga(order, "SagaCompensated")
 
+    def undone_first(self, number, late=None):
+        """Undone before stock and money were asked for; `late`: what comes all the same."""
+        order, total = self.initiate(number, 1)
+        self.commit(("inventory", "101", "StockReservationBarred", {
+            "product_id": 101, "order_id": order, "reason": "changed my mind"}))
+        self.payment(order, "PaymentVoided", total)
+        if late == "StockReserved":
+            self.reserve(order, 1)
+        elif late:
+            self.payment(order, late, total)
+        self.order(order, "OrderCancelled", was_confirmed=False)
+        self.saga(order, "SagaCompensated")
+
+    def expired(self, number, voided=True, begun=False):
+        """Loses its hold to somebody who is short."""
+        order, total = self.initiate(number, 1)
+        self.reserve(order, 1)
+        if begun:
+            self.payment(order, "PaymentInitiated", total)
+        if voided:
+            self.payment(order, "PaymentVoided", total)
+        self.release(order, 1, "the hold expired")
+        self.order(order, "OrderCancelled", was_confirmed=False)
+        self.saga(order, "SagaCompensated")
+
+    def choreographed(self, number, quantity, without=None):
+        """Cancelled first and undone afterwards; `without`: an undo that is not made."""
+        order, total = self.initiate(number, quantity, saga="choreographed")
+        self.reserve(order, quantity)
+        self.payment(order, "PaymentInitiated", total)
+        self.order(order, "OrderCancellationRequested")
+        self.order(order, "OrderCancelled", was_confirmed=False)
+        self.payment(order, "PaymentProcessed", total)
+        if without != "StockReleased":
+            self.release(order, quantity)
+        if without != "PaymentRefunded":
+            self.payment(order, "PaymentRefundRequested", total)
+            self.payment(order, "PaymentRefunded", total)
+
 
 def sound_history():
     scribe = Scribe()
@@ -147,6 +187,9 @@ def sound_history():
     scribe.out_of_stock(5, 1000)
     scribe.cancelled_after_confirmation(6, 4)
     scribe.confirmed(7, 1)
+    scribe.undone_first(8)
+    scribe.expired(9)
+    scribe.choreographed(10, 2)
     return scribe.events
 
 
@@ -229,6 +272,32 @@ def test_swapped_events_are_caught(world):
     first, second = index_of(events, "StockReleased"), index_of(events, "OrderCancelled")
     events[first], events[second] = events[second], events[first]
     caught("cancelled before released", renumbered(events), "still holds")
+
+
+def test_what_comes_after_its_undo_is_caught(world):
+    for late in "StockReserved", "PaymentInitiated", "PaymentVoided":
+        scribe = Scribe()
+        scribe.restock(101, 100)
+        scribe.undone_first(1, late)
+        caught(f"{late} after its undo", scribe.events, "undone before")
+
+
+def test_what_a_choreographed_order_keeps_is_caught_at_the_end(world):
+    for without, because in [("StockReleased", "still holds"), ("PaymentRefunded", "refunded =")]:
+        scribe = Scribe()
+        scribe.restock(101, 100)
+        scribe.choreographed(1, 2, without)
+        caught(f"no {without}", scribe.events, because)
+
+
+def test_a_hold_that_is_taken_from_who_may_pay_is_caught(world):
+    for voided, begun, because in [
+        (False, False, "could still pay"), (False, True, "being paid for"),
+    ]:
+        scribe = Scribe()
+        scribe.restock(101, 100)
+        scribe.expired(1, voided, begun)
+        caught("a hold freed too early", scribe.events, because)
 
 
 def test_negative_and_wrong_stock_is_caught(world):

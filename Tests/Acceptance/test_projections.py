@@ -6,7 +6,7 @@ from client import Client, poll
 from shopping import place, settle, wait_confirmed
 
 ORDER = 100
-NAMES = {"orders", "stock", "statistics", "user_summaries", "sagas"}
+NAMES = {"orders", "stock", "statistics", "user_summaries", "sagas", "choreographies"}
 
 
 def test_every_read_model_rebuilt_is_the_same(world):

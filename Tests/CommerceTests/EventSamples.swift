@@ -7,6 +7,8 @@ import EventSourcing
 /// The events of an aggregate are in an order in which they can be folded.
 enum EventSamples {
   private static let id = Samples.orderID
+  private static let third = OrderID(CommandID(derivedFrom: "third order"))
+  private static let fourth = OrderID(CommandID(derivedFrom: "fourth order"))
   private static let user = Samples.ada.customerID
   private static let level = StockLevel(available: 8, reserved: 2)
 
@@ -81,6 +83,30 @@ enum EventSamples {
           allocations: [Allocation(.store(2), 1)], level: level))
     ),
     (
+      "a reservation until a moment",
+      .reserved(
+        StockReserved(
+          productID: Samples.coffee, orderID: third, quantity: 1,
+          allocations: [Allocation(.store(2), 1)], expiresAt: Samples.now, level: level))
+    ),
+    (
+      "a reservation without an end",
+      .reserved(
+        StockReserved(
+          productID: Samples.coffee, orderID: fourth, quantity: 1,
+          allocations: [Allocation(.store(2), 1)], level: level))
+    ),
+    (
+      "a hold that lasts longer",
+      .holdExtended(
+        StockHoldExtended(
+          productID: Samples.coffee, orderID: third, expiresAt: Samples.now.adding(seconds: 60)))
+    ),
+    (
+      "a hold that was secured",
+      .holdSecured(StockHoldSecured(productID: Samples.coffee, orderID: fourth))
+    ),
+    (
       "too little stock",
       .unavailable(
         StockUnavailable(
@@ -93,6 +119,13 @@ enum EventSamples {
         StockReleased(
           productID: Samples.coffee, orderID: id, quantity: 3,
           allocations: [Allocation(.depot, 3)], reason: "cancelled", level: level))
+    ),
+    (
+      "a tombstone",
+      .reservationBarred(
+        StockReservationBarred(
+          productID: Samples.coffee, orderID: OrderID(CommandID(derivedFrom: "undone first")),
+          reason: "cancelled"))
     ),
     (
       "a sale of what was reserved",

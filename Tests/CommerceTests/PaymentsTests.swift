@@ -32,7 +32,7 @@ import Testing
   private let giveUp = PaymentCommand.fail(
     code: "PAYMENT_UNAVAILABLE", reason: "no answer", possiblyCharged: true)
   private let requestRefund = PaymentCommand.requestRefund(
-    effectID: "undo/1", reason: "cancelled")
+    order: order, effectID: "undo/1", reason: "cancelled")
   private let refund = PaymentCommand.refunded(refundID: "r-1")
 
   @Test("a payment is initiated, once")
@@ -104,12 +104,24 @@ import Testing
 
   @Test("asking for a refund is never refused, and does nothing when there is nothing to give back")
   func requestsRefundInVain() throws {
-    try given(Payments.self).when(requestRefund).thenNothing()
     try given(Payments.self, initiated, declined).when(requestRefund).thenNothing()
     try given(Payments.self, initiated, processed, refundRequested).when(requestRefund)
       .thenNothing()
     try given(Payments.self, initiated, processed, refundRequested, refunded)
       .when(requestRefund).thenNothing()
+  }
+
+  @Test("a payment that is undone before it was initiated never will be, by whomever; once")
+  func undoneFirst() throws {
+    try given(Payments.self).when(requestRefund).then(voided)
+    try given(Payments.self, voided).when(requestRefund).thenNothing()
+    for forward in [PaymentCommand.initiate(Samples.payment), .initiateByHand(Samples.payment)] {
+      try given(Payments.self, voided).when(forward).thenRejected(.voided)
+    }
+    for outcome in [succeed, decline, giveUp, refund, .voided] {
+      try given(Payments.self, voided).when(outcome).thenRejected(.notInitiated)
+    }
+    #expect(given(Payments.self, voided).when(requestRefund).state.status == .voided)
   }
 
   @Test("a refund ends in the money given back or in nothing to give back, once")

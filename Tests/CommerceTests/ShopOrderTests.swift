@@ -126,7 +126,6 @@ import Testing
     try await refuses("store_id") { $0.storeID = 0 }
     try await refuses("payment_method") { $0.paymentMethod = " " }
     try await refuses("currency") { $0.currency = "XXX" }
-    try await refuses("saga") { $0.saga = "by itself" }
     try await refuses("shipping_address.city") {
       $0.shippingAddress = ShippingAddress(street: "1 Main", city: "", postalCode: "H7A")
     }

@@ -109,6 +109,25 @@ import Testing
     #expect(try await deadline(Samples.otherOrderID, later) == later)
   }
 
+  @Test("an undo that overtakes its payment voids it: neither the saga nor a hand can pay any more")
+  func undoneFirst() async throws {
+    let fixture = try await ShopFixture()
+    let id = try await fixture.place().orderID
+    func undo() async throws -> [String] {
+      try await fixture.anotherShop().requestRefund(
+        order: id, effectID: "\(id)/pay/undo/1", reason: "cancelled", context: Samples.context()
+      ).commit?.events.map(\.type) ?? []
+    }
+    #expect(try await undo() == ["PaymentVoided"])
+    #expect(try await undo() == [])
+    try await fixture.refuses(PaymentRejection.voided) {
+      try await fixture.shop.takePayment(
+        order: id, user: Samples.ada.customerID, amount: Samples.cad(398), method: "card",
+        effectID: "\(id)/pay/forward/1", context: Samples.context())
+    }
+    try await fixture.refuses(PaymentRejection.voided) { _ = try await pay(fixture, id) }
+  }
+
   @Test("a whole payment with its refund, and a message, through the front door")
   func wholeStory() async throws {
     let fixture = try await ShopFixture()

@@ -74,7 +74,9 @@ struct SnapshotTests {
     for (key, value) in [
       ("reservations", [["order_a"]]), ("reservations", [["order_a", "depot"]]),
       ("reservations", [["x", "depot", 1]]), ("reservations", [["order_a", "nowhere", 1]]),
-      ("reservations", [["order_a", "depot", "1"]]), ("on_hand", 3), ("sold", "3"),
+      ("reservations", [["order_a", "depot", "1"]]),
+      ("reservations", [["order_a", "depot", 1, "soon"]]), ("on_hand", 3), ("sold", "3"),
+      ("barred", ["x"]), ("barred", [1]),
       ("product_id", 0),
     ] as [(String, Value)] {
       var bad = good

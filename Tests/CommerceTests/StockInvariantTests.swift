@@ -1,8 +1,7 @@
-import Commerce
 import EventSourcing
 import Testing
 
-@testable import struct Commerce.PersistentMap
+@testable import Commerce
 
 @Suite struct StockInvariantTests {
   @Test(
@@ -29,17 +28,24 @@ import Testing
     let order = orders[Int.random(in: 0..<orders.count, using: &chance)]
     let store = Int64.random(in: 0...3, using: &chance)
     let location: Location = store == 0 ? .depot : .store(store)
-    switch Int.random(in: 0..<9, using: &chance) {
+    let time = Samples.now.adding(seconds: Int64.random(in: 0..<20, using: &chance))
+    switch Int.random(in: 0..<13, using: &chance) {
     case 0, 1:
       return .restock(product: Samples.coffee, quantity: quantity, location: location)
     case 2, 3:
       return .reserve(
         order: order, product: Samples.coffee, quantity: quantity,
-        store: store == 0 ? nil : store)
+        store: store == 0 ? nil : store, expiresAt: Bool.random(using: &chance) ? time : nil)
     case 4: return .release(order: order, reason: "x")
     case 5: return .release(order: order, quantity: quantity, reason: "x")
     case 6: return .deduct(order: order, quantity: Bool.random(using: &chance) ? quantity : nil)
     case 7: return .deduct(quantity: quantity, location: store == 0 ? nil : location)
+    case 8: return .bar(order: order, product: Samples.coffee, reason: "x")
+    case 9:
+      return .extendHold(
+        order: order, until: time, now: Samples.now.adding(seconds: quantity))
+    case 10: return .secureHold(order: order)
+    case 11: return .freeExpired(order: order, now: time)
     default:
       return Bool.random(using: &chance)
         ? .transfer(from: location, to: .store(2), quantity: quantity)
@@ -58,6 +64,21 @@ import Testing
     #expect(held.allSatisfy { $0.quantity > 0 })
     #expect(held.reduce(0) { $0 + $1.quantity } == stock.reserved)
     #expect(stock.reservationCount == orders.count { !stock.held(for: $0).isEmpty })
+    var expired: [OrderID] = []
+    stock.visitExpired(at: Samples.now.adding(seconds: 10), location: nil) { order, _ in
+      expired.append(order)
+      return true
+    }
+    #expect(
+      Set(expired)
+        == Set(orders.filter { stock.hasExpired($0, at: Samples.now.adding(seconds: 10)) }))
+    let moments = expired.compactMap { stock.holdExpiry(for: $0) }
+    #expect(moments == moments.sorted() && moments.count == expired.count)
+    #expect(orders.allSatisfy { !stock.isBarred($0) || stock.held(for: $0).isEmpty })
+    switch event {
+    case .reservationBarred, .holdExtended, .holdSecured: return
+    default: break
+    }
     #expect((try? event.data.integer("available_quantity")) == stock.available)
     #expect((try? event.data.integer("reserved_quantity")) == stock.reserved)
   }
@@ -89,5 +110,44 @@ import Testing
     }
     for key in dictionary.keys { map[key] = nil }
     #expect(map.isEmpty)
+  }
+
+  @Test("expiries are visited in their order up to a moment, and copies stay what they were")
+  func expiriesAreOrdered() {
+    var chance = SeededGenerator(seed: 3)
+    var expiries = Expiries()
+    var moments: [OrderID: Timestamp] = [:]
+    var copies: [(Expiries, [OrderID: Timestamp])] = []
+    for step in 0..<4000 {
+      let order = OrderID(CommandID(derivedFrom: "\(Int.random(in: 0..<300, using: &chance))"))
+      let moment = Samples.now.adding(seconds: Int64.random(in: 0..<50, using: &chance))
+      if let old = moments.removeValue(forKey: order) {
+        expiries.remove(order, at: old)
+      } else {
+        expiries.insert(order, at: moment)
+        moments[order] = moment
+      }
+      if step % 400 == 0 { copies.append((expiries, moments)) }
+    }
+    copies.append((expiries, moments))
+    for (expiries, moments) in copies {
+      let now = Samples.now.adding(seconds: 30)
+      let expected = moments.filter { $0.value <= now }
+        .sorted { ($0.value, $0.key) < ($1.value, $1.key) }.map(\.key)
+      #expect(visited(expiries, now, max: .max) == expected)
+      #expect(visited(expiries, now, max: 5) == Array(expected.prefix(5)))
+      var rebuilt = Expiries()
+      for (order, moment) in moments { rebuilt.insert(order, at: moment) }
+      #expect(rebuilt == expiries)
+    }
+  }
+
+  private func visited(_ expiries: Expiries, _ now: Timestamp, max: Int) -> [OrderID] {
+    var orders: [OrderID] = []
+    expiries.visit(expiredAt: now) { order in
+      orders.append(order)
+      return orders.count < max
+    }
+    return orders
   }
 }

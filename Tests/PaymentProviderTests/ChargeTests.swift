@@ -34,6 +34,50 @@ struct ChargeTests {
     }
   }
 
+  @Test("asking by key says what became of a charge, and does nothing")
+  func asking() async throws {
+    try await withProvider { provider in
+      func ask(_ key: String) async throws -> ProviderClient.Answer {
+        try await provider.get("/charges?key=\(key)")
+      }
+      let unknown = try await ask("order_1%2Fpay%2Fforward%2F1")
+      #expect(unknown.status == 404)
+      #expect(unknown["error_code"] == "PAYMENT_NOT_FOUND")
+      let charge = try await provider.charge("order_1/pay/forward/1")
+      for key in ["order_1%2Fpay%2Fforward%2F1", "order_1/pay/forward/1"] {
+        let asked = try await ask(key)
+        #expect(asked.status == 200)
+        #expect(asked.fields == charge.fields)
+      }
+      let declined = try await provider.charge("k2", method: "test_insufficient_funds")
+      let asked = try await ask("k2")
+      #expect(asked.status == 200)
+      #expect(asked["status"] == "declined" && asked["is_paid"] == false)
+      #expect(asked["error_code"] == "INSUFFICIENT_FUNDS")
+      #expect(asked["detail"] == declined["detail"])
+      _ = try await provider.refund("order_1/pay/forward/1", key: "r1")
+      #expect(try await ask("order_1/pay/forward/1")["status"] == "refunded")
+      _ = try await provider.refund("k3", key: "r3")
+      #expect(try await ask("k3")["status"] == "voided")
+      #expect(try await provider.capturedCAD() == "199.99")
+      #expect(try await provider.get("/ledger/summary")["counts"]?.objectValue?["total"] == 3)
+    }
+  }
+
+  @Test("asking without a key, with a strange one or with more is refused")
+  func badQuestions() async throws {
+    try await withProvider { provider in
+      for (query, status) in [
+        ("", 400), ("?key=", 422), ("?key=a%20b", 422), ("?key=a&key=b", 422),
+        ("?key=a&order_id=1", 400), ("?key=" + String(repeating: "k", count: 129), 422),
+      ] {
+        let answer = try await provider.get("/charges" + query)
+        #expect(answer.status == status, "\(query)")
+        #expect(answer["error_code"] == "INVALID_FIELD")
+      }
+    }
+  }
+
   @Test("the same key with another payload is refused and charges nothing")
   func reuse() async throws {
     try await withProvider { provider in

@@ -45,10 +45,12 @@ struct ForeignEventsTests {
       ("orders", "OrderInitiated", "user_summaries"), ("payments", "PaymentProcessed", "orders"),
       ("inventory", "StockReserved", "orders"), ("inventory", "StockRestocked", "stock"),
       ("products", "ProductAdded", "stock"), ("customers", "CustomerRegistered", "user_summaries"),
-      ("sagas", "SagaStarted", "sagas"),
+      ("sagas", "SagaStarted", "sagas"), ("orders", "OrderInitiated", "choreographies"),
+      ("inventory", "StockReserved", "choreographies"),
     ])
   func poison(category: String, type: String, projection: String) async throws {
     let history = History()
+    history.isChoreographed = projection == "choreographies"
     try await history.append(
       ProposedEvent(
         stream: StreamName(category: category, id: "1"), type: type, data: ["shape": "another"]))

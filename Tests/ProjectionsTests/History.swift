@@ -10,6 +10,8 @@ final class History {
 
   let log = InMemoryLog()
   private(set) var now = History.start
+  /// Whether commits carry the mark of a choreographed order.
+  var isChoreographed = false
   private var commits = 0
 
   static func orderID(_ number: Int) -> OrderID {
@@ -28,7 +30,7 @@ final class History {
       ProposedCommit(
         context: CommitContext(
           commandID: CommandID(derivedFrom: "commit \(commits)"), timestamp: now,
-          serviceName: "test"),
+          serviceName: "test", metadata: isChoreographed ? ["saga": "choreographed"] : [:]),
         events: events))
     return appended.commit.events
   }

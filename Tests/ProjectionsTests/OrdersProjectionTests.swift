@@ -99,6 +99,26 @@ struct OrdersProjectionTests {
       row.timeline.map(\.event) == ["OrderInitiated", "StockUnavailable", "OrderCancelled"])
   }
 
+  @Test("an order that is undone before stock and money were asked for has neither")
+  func undoneFirst() async throws {
+    let history = History()
+    try await history.append(.initiated())
+    try await history.append(
+      .stock(
+        1,
+        .reservationBarred(
+          StockReservationBarred(
+            productID: ProductID(1), orderID: History.order, reason: "no"))))
+    try await history.append(.payment(.voided(PaymentVoided(orderID: History.order))))
+    try await history.append(.cancelled())
+    let row = try await row(history)
+    #expect(row.status == .cancelled)
+    #expect(row.payment == nil)
+    #expect(row.reservation == nil)
+    #expect(row.timeline.map(\.event) == ["OrderInitiated", "PaymentVoided", "OrderCancelled"])
+    #expect(try await history.rows(of: StockProjection()).isEmpty)
+  }
+
   @Test("a declined payment is kept with its code, and the stock is released line by line")
   func declined() async throws {
     let history = History()

@@ -9,6 +9,7 @@ struct SimulatedShop {
     var lines: [OrderLine]
     var total: Money
     var user: CustomerID
+    var saga: OrderSaga
     var stage = 0
   }
 
@@ -67,6 +68,13 @@ struct SimulatedShop {
       serviceName: "simulation")
   }
 
+  /// For what is done for an order: marked as participants of a choreography mark it.
+  private mutating func context(_ order: Running) -> CommitContext {
+    var context = context()
+    if order.saga == .choreographed { context.metadata["saga"] = "choreographed" }
+    return context
+  }
+
   private mutating func place() async throws {
     var lines: [OrderLine] = []
     if Int.random(in: 0..<8, using: &chance) == 0 {
@@ -78,12 +86,15 @@ struct SimulatedShop {
       }
     }
     let user = CustomerID(Int64.random(in: Self.users, using: &chance))
+    let saga: OrderSaga = placed.count.isMultiple(of: 3) ? .choreographed : .orchestrated
     let order = try await shop.placeOrder(
-      PlaceOrder(userID: user, items: lines), context: context())
-    running.append(Running(id: order.orderID, lines: lines, total: order.total, user: user))
+      PlaceOrder(userID: user, items: lines, saga: saga), context: context())
+    running.append(
+      Running(id: order.orderID, lines: lines, total: order.total, user: user, saga: saga))
     placed.append(order.orderID)
+    guard saga == .orchestrated else { return }
     try await log.append(
-      saga("SagaStarted", "reserving", order.orderID, commands: [("reserve", "forward")]))
+      self.saga("SagaStarted", "reserving", order.orderID, commands: [("reserve", "forward")]))
   }
 
   private mutating func advance() async throws {
@@ -94,7 +105,7 @@ struct SimulatedShop {
     switch order.stage {
     case 1:
       let receipt = try await shop.reserveStock(
-        order: order.id, lines: order.lines, context: context())
+        order: order.id, lines: order.lines, context: context(order))
       if receipt.commit?.events.first?.type == "StockUnavailable" {
         try await end(order, reason: "insufficient stock", code: "OUT_OF_STOCK")
         isOver = true
@@ -102,25 +113,27 @@ struct SimulatedShop {
     case 2:
       try await shop.takePayment(
         order: order.id, user: order.user, amount: order.total, method: "card",
-        effectID: "\(order.id)/pay/forward/1", context: context())
+        effectID: "\(order.id)/pay/forward/1", context: context(order))
     case 3:
       if Int.random(in: 0..<5, using: &chance) == 0 {
         try await shop.paymentFailed(
           order: order.id, code: "CARD_DECLINED", reason: "declined", possiblyCharged: false,
-          context: context())
+          context: context(order))
         try await end(order, reason: "declined", code: "CARD_DECLINED")
         isOver = true
       } else {
         try await shop.paymentSucceeded(
-          order: order.id, transactionID: "t\(commands)", context: context())
+          order: order.id, transactionID: "t\(commands)", context: context(order))
       }
-    case 4: try await shop.confirmOrder(order.id, context: context())
+    case 4: try await shop.confirmOrder(order.id, context: context(order))
     case 5:
       try await shop.requestNotification(
         order: order.id, user: order.user, recipient: "a@example.com", subject: "Hello",
-        context: context())
-      try await shop.notificationSent(order: order.id, messageID: "m", context: context())
-      try await log.append(saga("SagaCompleted", "completed", order.id))
+        context: context(order))
+      try await shop.notificationSent(order: order.id, messageID: "m", context: context(order))
+      if order.saga == .orchestrated {
+        try await log.append(saga("SagaCompleted", "completed", order.id))
+      }
     default:
       if Int.random(in: 0..<3, using: &chance) == 0 {
         try await end(order, reason: "changed my mind", code: "CUSTOMER_REQUEST")
@@ -133,14 +146,16 @@ struct SimulatedShop {
   /// Refund, release, cancel: what there is of it.
   private mutating func end(_ order: Running, reason: String, code: String) async throws {
     let refund = try await shop.requestRefund(
-      order: order.id, effectID: "\(order.id)/pay/undo/1", reason: reason, context: context())
-    if refund.commit != nil {
-      try await shop.paymentRefunded(order: order.id, refundID: "r", context: context())
+      order: order.id, effectID: "\(order.id)/pay/undo/1", reason: reason, context: context(order))
+    if refund.commit?.events.first?.type == PaymentRefundRequested.type {
+      try await shop.paymentRefunded(order: order.id, refundID: "r", context: context(order))
     }
     try await shop.releaseStock(
-      order: order.id, products: order.lines.map(\.product), reason: reason, context: context())
+      order: order.id, products: order.lines.map(\.product), reason: reason, barring: true,
+      context: context(order))
     try await shop.cancelOrderFinally(
-      order.id, reason: reason, code: code, context: context())
+      order.id, reason: reason, code: code, context: context(order))
+    guard order.saga == .orchestrated else { return }
     try await log.append(
       saga(
         "SagaCompensated", "compensated", order.id,

@@ -23,12 +23,17 @@ final class FakeGateway: PaymentGateway {
     var tombstones: Set<String> = []
     var chargeRequests = 0
     var refundRequests = 0
+    /// How often it was asked what became of a charge.
+    var questions = 0
   }
 
   private struct State {
     var ledger = Ledger()
     var chargeScript: [Act]
     var refundScript: [Act]
+    var questionScript: [Act]
+    var declines: [String: String] = [:]
+    var refunded: Set<String> = []
     var isDead = false
     var areRefundsDead = false
     var declined: String?
@@ -36,8 +41,12 @@ final class FakeGateway: PaymentGateway {
 
   private let state: Mutex<State>
 
-  init(charges: [Act] = [], refunds: [Act] = [], declining code: String? = nil) {
-    state = Mutex(State(chargeScript: charges, refundScript: refunds, declined: code))
+  init(
+    charges: [Act] = [], refunds: [Act] = [], questions: [Act] = [], declining code: String? = nil
+  ) {
+    state = Mutex(
+      State(
+        chargeScript: charges, refundScript: refunds, questionScript: questions, declined: code))
   }
 
   var ledger: Ledger { state.withLock(\.ledger) }
@@ -53,7 +62,10 @@ final class FakeGateway: PaymentGateway {
       state.ledger.chargeRequests += 1
       let act = state.chargeScript.isEmpty ? Act.answer : state.chargeScript.removeFirst()
       return Self.perform(act, isDead: state.isDead) {
-        if let code = state.declined { return .declined(code: code, reason: "declined") }
+        if let code = state.declined {
+          state.declines[request.effectID] = code
+          return .declined(code: code, reason: "declined")
+        }
         if state.ledger.tombstones.contains(request.effectID) {
           return .declined(code: "VOIDED", reason: "voided before")
         }
@@ -75,7 +87,23 @@ final class FakeGateway: PaymentGateway {
           return .nothingCharged
         }
         state.ledger.refunds[refundEffectID] = amount
+        state.refunded.insert(effectID)
         return .refunded(refundID: "refund of \(effectID)")
+      }
+    }
+  }
+
+  func outcome(of effectID: String) async throws(PaymentGatewayError) -> ChargeOutcome? {
+    try answer { state in
+      state.ledger.questions += 1
+      let act = state.questionScript.isEmpty ? Act.answer : state.questionScript.removeFirst()
+      return Self.perform(act, isDead: state.isDead) {
+        if let code = state.declines[effectID] { return .declined(code: code, reason: "declined") }
+        if state.ledger.tombstones.contains(effectID) || state.refunded.contains(effectID) {
+          return .declined(code: "VOIDED", reason: "voided before")
+        }
+        return state.ledger.charges[effectID] == nil
+          ? nil : .charged(transactionID: "transaction of \(effectID)")
       }
     }
   }

@@ -20,6 +20,10 @@ struct Rig: Sendable {
   var afterDispatch: @Sendable (OutgoingCommand) async throws -> Void = { _ in }
   /// How many times each event is delivered.
   var deliveries = 1
+  /// Who carries out the orders that are placed here.
+  var saga = OrderSaga.orchestrated
+  /// The participants of choreographies that run.
+  var participants = Set(Participant.allCases)
 
   /// A customer, and products 1, 2, 3 with that many pieces each.
   init(stock: Int64 = 10, gateway: FakeGateway = FakeGateway(), time: FakeTime = FakeTime())
@@ -49,7 +53,7 @@ struct Rig: Sendable {
   @discardableResult
   func place(_ lines: [OrderLine] = [(ProductID(1), 1)]) async throws -> OrderID {
     try await shop.placeOrder(
-      PlaceOrder(userID: Self.customer, items: lines), context: context()
+      PlaceOrder(userID: Self.customer, items: lines, saga: saga), context: context()
     ).orderID
   }
 
@@ -83,13 +87,16 @@ struct Rig: Sendable {
       clock: time.clock)
     let blocked = BlockedUndoReactor(
       log: log, dispatcher: dispatcher, logger: logger, clock: time.clock)
+    let policies = participants.map {
+      $0.policy(log: log, shop: Shop(log: log), dispatcher: dispatcher, logger: logger)
+    }
     let parts: [(String, @Sendable (Recorded) -> String?, Subscription.Handle)] = [
       (OrderFulfilment.name, OrderFulfilment.sagaID(for:), sagas.handle),
       (PaymentReactor.name, payments.key(for:), payments.handle),
       (NotificationReactor.name, notifications.key(for:), notifications.handle),
       (BlockedUndoReactor.name, blocked.key(for:), blocked.handle),
     ]
-    return parts.map { name, key, handle in
+    return (parts + policies.map { ($0.name, $0.key(for:), $0.handle) }).map { name, key, handle in
       Subscription(
         name: name, log: log, checkpoints: checkpoints, logger: logger, key: key,
         handle: { event in

@@ -53,7 +53,9 @@ public struct OrderReservationInfo: Sendable, Equatable {
           productID: event.productID, quantity: event.requestedQuantity,
           availableQuantity: event.availableQuantity))
       return short
-    case .restocked, .deducted, .adjusted, .transferred: return reservation
+    case .reservationBarred, .holdExtended, .holdSecured, .restocked, .deducted, .adjusted,
+      .transferred:
+      return reservation
     }
   }
 

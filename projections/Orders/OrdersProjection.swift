@@ -102,7 +102,9 @@ extension OrderRow {
     switch event {
     case .reserved: status = .stockReserved
     case .unavailable: status = .cancelling
-    case .released, .restocked, .deducted, .adjusted, .transferred: break
+    case .released, .reservationBarred, .holdExtended, .holdSecured, .restocked, .deducted,
+      .adjusted, .transferred:
+      break
     }
   }
 

@@ -4,7 +4,7 @@ import EventSourcing
 /// The stock of each product, with its name and price from the catalogue. A row begins with the
 /// product, or with its first stock.
 public struct StockProjection: Projection {
-  /// Not ``StockUnavailable``: it moves no stock.
+  /// The others move no stock.
   private static let stockTypes: Set<String> = [
     StockRestocked.type, StockReserved.type, StockReleased.type, StockDeducted.type,
     StockAdjusted.type, StockTransferred.type,
@@ -89,7 +89,7 @@ extension StockRow {
       level = event.level
       try change(at: event.from, available: 0 &- event.quantity)
       try change(at: event.to, available: event.quantity)
-    case .unavailable: break
+    case .unavailable, .reservationBarred, .holdExtended, .holdSecured: break
     }
   }
 

@@ -76,14 +76,12 @@ struct OrderBody {
     }
   }
 
-  private static func saga(_ body: Fields) throws(FieldError) -> String? {
-    guard let saga = try body.stringIfPresent("saga") else { return nil }
-    switch saga {
-    case "orchestrated": return saga
-    case "choreographed":
-      throw FieldError("saga", .invalid("must be orchestrated; choreographed is not here yet"))
-    default: throw FieldError("saga", .invalid("must be orchestrated"))
+  private static func saga(_ body: Fields) throws(FieldError) -> OrderSaga? {
+    guard let name = try body.stringIfPresent("saga") else { return nil }
+    guard let saga = OrderSaga(rawValue: name) else {
+      throw FieldError("saga", .invalid("must be orchestrated or choreographed"))
     }
+    return saga
   }
 }
 

@@ -13,6 +13,8 @@ struct Queries: Sendable {
   let statistics: StatisticsQueries
   let users: UserSummaryQueries
   let sagas: SagaQueries
+  let choreographies: ChoreographyQueries
+  let sagaLists: SagaLists
   let waitMax: Duration
 
   init(reader: ReadModelReader, log: any EventLog, waitMax: Duration) {
@@ -22,6 +24,8 @@ struct Queries: Sendable {
     statistics = StatisticsQueries(reader: reader)
     users = UserSummaryQueries(reader: reader)
     sagas = SagaQueries(reader: reader)
+    choreographies = ChoreographyQueries(reader: reader)
+    sagaLists = SagaLists(reader: reader, choreographies: choreographies)
     self.waitMax = waitMax
   }
 

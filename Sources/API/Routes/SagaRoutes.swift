@@ -86,9 +86,18 @@ struct SagaRoutes {
   ) async throws -> Response {
     let minimum = try RowRequest(request).minimum
     guard let order else { throw unknown() }
-    let answer = try await queries.sagas.ofOrder(
+    let conducted = try await queries.sagas.ofOrder(
       order, minimumPosition: minimum, waitMax: queries.waitMax)
-    guard let row = try Queries.fresh(answer, minimum) else { throw unknown() }
+    // An order has a saga or is choreographed, never both.
+    var answer = conducted
+    if conducted.value == nil {
+      answer = try await queries.choreographies.ofOrder(
+        order, minimumPosition: minimum, waitMax: queries.waitMax)
+    }
+    guard let row = try Queries.fresh(answer, minimum) else {
+      _ = try Queries.fresh(conducted, minimum)
+      throw unknown()
+    }
     return QueryEnvelope(request: request).send(answer) { SagaAnswer.fields(of: row) }
   }
 
@@ -96,9 +105,11 @@ struct SagaRoutes {
     _ request: Request, _ context: APIContext, _ queries: Queries
   ) async throws -> Response {
     let page = try PageRequest(request)
-    let answer = try await queries.sagas.list(
-      state: try QueryParameters(request).identifier("state"), limit: page.limit,
-      cursor: page.cursor, minimumPosition: page.minimum, waitMax: queries.waitMax)
+    let parameters = QueryParameters(request)
+    let answer = try await queries.sagaLists.list(
+      saga: try Self.saga(parameters), state: try parameters.identifier("state"),
+      limit: page.limit, cursor: page.cursor, minimumPosition: page.minimum,
+      waitMax: queries.waitMax)
     let found = try Queries.fresh(answer, page.minimum)
     return QueryEnvelope(request: request).send(answer) {
       [
@@ -107,6 +118,16 @@ struct SagaRoutes {
         "next_cursor": .optional(found.next?.token),
       ]
     }
+  }
+}
+
+extension SagaRoutes {
+  private static func saga(_ parameters: QueryParameters) throws(FieldError) -> OrderSaga? {
+    guard let name = try parameters.string("saga") else { return nil }
+    guard let saga = OrderSaga(rawValue: name) else {
+      throw FieldError("saga", .invalid("must be orchestrated or choreographed"))
+    }
+    return saga
   }
 }
 

@@ -1,13 +1,16 @@
 import EventSourcing
 
 extension Inventory: SnapshottingDecider {
-  public static var snapshotSchema: Int { 1 }
+  /// 2: with the orders that are barred, and when holds expire.
+  public static var snapshotSchema: Int { 2 }
 
-  /// What orders hold is written tersely, `[order_id, location, quantity, location, quantity …]`:
-  /// there may be many thousands. In the order of their ids, so that equal states look the same.
+  /// What orders hold is written tersely, `[order_id, location, quantity, location, quantity …]`,
+  /// with the milliseconds of its expiry at the end if it has one: there may be many thousands. In
+  /// the order of their ids, so that equal states look the same.
   public static func snapshot(of state: Stock) -> Fields {
-    let held = state.reservations.entries.sorted { $0.key < $1.key }
-    return FieldsWriter.fields(capacity: 9) {
+    let held = state.holds.entries.sorted { $0.key < $1.key }
+    let barred = state.barred.entries.map(\.key).sorted()
+    return FieldsWriter.fields(capacity: 10) {
       if let product = state.productID { $0.add("product_id", product.value) }
       $0.add("product_name", state.productName)
       $0.add("reorder_level", state.reorderLevel)
@@ -17,6 +20,7 @@ extension Inventory: SnapshottingDecider {
       $0.add("received", state.received)
       $0.add("adjusted", state.adjusted)
       $0.add("reservations", .array(held.map { reservation($0.key, $0.value) }))
+      $0.add("barred", .array(barred.map { .string($0.text) }))
     }
   }
 
@@ -32,33 +36,42 @@ extension Inventory: SnapshottingDecider {
     state.received = try snapshot.integer("received")
     state.adjusted = try snapshot.integer("adjusted")
     for value in try snapshot.array("reservations") {
-      let (order, allocations) = try reservation(value)
-      state.reservations[order] = allocations
+      let (order, hold) = try reservation(value)
+      state.hold(hold.allocations, for: order, until: hold.expiresAt)
     }
+    for value in try snapshot.array("barred") { state.bar(try order(value)) }
     return state
   }
 
-  private static func reservation(_ order: OrderID, _ allocations: [Allocation]) -> Value {
+  private static func order(_ value: Value) throws -> OrderID {
+    try Fields(uniqueEntries: [.init(key: "order_id", value: value)]).orderID()
+  }
+
+  private static func reservation(_ order: OrderID, _ hold: Stock.Hold) -> Value {
     var parts: [Value] = [.string(order.text)]
-    for allocation in allocations {
+    for allocation in hold.allocations {
       parts.append(.string(allocation.location.name))
       parts.append(.integer(allocation.quantity))
     }
+    if let expiry = hold.expiresAt { parts.append(.integer(expiry.millisecondsSinceEpoch)) }
     return .array(parts)
   }
 
-  private static func reservation(_ value: Value) throws -> (OrderID, [Allocation]) {
+  private static func reservation(_ value: Value) throws -> (OrderID, Stock.Hold) {
     let wrong = FieldError("reservations", .invalid("must hold an order id and what it holds"))
-    guard let parts = value.arrayValue, parts.count >= 3, !parts.count.isMultiple(of: 2) else {
-      throw wrong
+    guard var parts = value.arrayValue, parts.count >= 3 else { throw wrong }
+    let order = try order(parts.removeFirst())
+    var expiry: Timestamp?
+    if !parts.count.isMultiple(of: 2) {
+      guard let milliseconds = parts.removeLast().integerValue else { throw wrong }
+      expiry = Timestamp(millisecondsSinceEpoch: milliseconds)
     }
-    let order = try Fields(uniqueEntries: [.init(key: "order_id", value: parts[0])]).orderID()
-    let allocations = try stride(from: 1, to: parts.count, by: 2).map { place in
+    let allocations = try stride(from: 0, to: parts.count, by: 2).map { place in
       guard let location = parts[place].stringValue.flatMap(Location.init),
         let quantity = parts[place + 1].integerValue
       else { throw wrong }
       return Allocation(location, quantity)
     }
-    return (order, allocations)
+    return (order, Stock.Hold(allocations: allocations, expiresAt: expiry))
   }
 }

@@ -5,10 +5,22 @@ public enum StockCommand: Sendable, Hashable {
     product: ProductID, quantity: Int64, location: Location = .depot, productName: String? = nil,
     reorderLevel: Int64? = nil)
   /// Holds pieces for an order; at the order's store when it has one. An order that holds pieces
-  /// of the product already is served.
-  case reserve(order: OrderID, product: ProductID, quantity: Int64, store: Int64? = nil)
+  /// of the product already is served. When nothing is said of an expiry, they are held until they
+  /// are released.
+  case reserve(
+    order: OrderID, product: ProductID, quantity: Int64, store: Int64? = nil,
+    expiresAt: Timestamp? = nil)
+  /// Holds what the order holds until `until` at least. A hold that has expired at `now` is lost.
+  case extendHold(order: OrderID, until: Timestamp, now: Timestamp)
+  /// The order has begun to pay: what it holds does not expire any more.
+  case secureHold(order: OrderID)
+  /// Frees what the order holds, if that has expired at `now`.
+  case freeExpired(order: OrderID, now: Timestamp)
   /// Frees what the order holds, or `quantity` pieces of it. Never refused when `quantity` is nil.
   case release(order: OrderID, quantity: Int64? = nil, reason: String)
+  /// Undoes a reservation that has not come yet: from now on it is refused. Pieces that the order
+  /// holds are not touched: then there is nothing to bar.
+  case bar(order: OrderID, product: ProductID, reason: String)
   /// Sells: with an order, what it holds (or `quantity` pieces of it); without one, free pieces.
   case deduct(order: OrderID? = nil, quantity: Int64? = nil, location: Location? = nil)
   case adjust(product: ProductID, location: Location, quantityChange: Int64, reason: String)
@@ -17,6 +29,10 @@ public enum StockCommand: Sendable, Hashable {
 
 public enum StockRejection: Error, Sendable, Hashable {
   case insufficientStock(requested: Int64, available: Int64)
+  /// The order holds nothing, or what it held has expired.
+  case notHeld(OrderID)
+  /// The reservation was undone before it came.
+  case barred(OrderID)
   case invalid(FieldError)
 }
 
@@ -29,6 +45,7 @@ public enum Inventory: Decider {
 
   /// Pieces in one change; and, over all changes, in stock.
   public static let quantityRange: ClosedRange<Int64> = 1...1_000_000_000
+  public static let upcasters = [StockReserved.fromSchema1]
   private static let receivedMax: Int64 = 1_000_000_000_000_000
 
   public static var category: String { "inventory" }
@@ -42,16 +59,29 @@ public enum Inventory: Decider {
       return [
         try restock(state, product, quantity, location, name: name, reorderLevel: reorderLevel)
       ]
-    case .reserve(let order, let product, let quantity, let store):
+    case .reserve(let order, let product, let quantity, let store, let expiresAt):
       try check(quantity)
+      guard !state.isBarred(order) else { throw .barred(order) }
       guard state.held(for: order).isEmpty else { return [] }
       let location = store.map { Location.store($0) }
       guard let allocations = state.allocate(quantity, at: location) else {
         throw .insufficientStock(requested: quantity, available: state.available(at: location))
       }
-      return [reserved(state, order, product, allocations)]
+      return [reserved(state, order, product, allocations, until: expiresAt)]
+    case .extendHold(let order, let until, let now):
+      return try extendHold(state, order, until: until, now: now)
+    case .secureHold(let order):
+      guard let product = state.productID, state.holdExpiry(for: order) != nil else { return [] }
+      return [.holdSecured(StockHoldSecured(productID: product, orderID: order))]
+    case .freeExpired(let order, let now):
+      guard state.hasExpired(order, at: now) else { return [] }
+      return try release(state, order, nil, "the hold expired")
     case .release(let order, let quantity, let reason):
       return try release(state, order, quantity, reason)
+    case .bar(let order, let product, let reason):
+      guard state.held(for: order).isEmpty, !state.isBarred(order) else { return [] }
+      let bar = StockReservationBarred(productID: product, orderID: order, reason: reason)
+      return [.reservationBarred(bar)]
     case .deduct(let order?, let quantity, _):
       return try deductReserved(state, order, quantity)
     case .deduct(nil, let quantity, let location):
@@ -74,12 +104,15 @@ public enum Inventory: Decider {
     case .reserved(let event):
       for taken in event.allocations { state.add(-taken.quantity, at: taken.location) }
       state.reserved += event.quantity
-      state.hold(event.allocations, for: event.orderID)
+      state.hold(event.allocations, for: event.orderID, until: event.expiresAt)
     case .unavailable: break
     case .released(let event):
       for freed in event.allocations { state.add(freed.quantity, at: freed.location) }
       state.reserved -= event.quantity
       state.unhold(event.allocations, for: event.orderID)
+    case .reservationBarred(let event): state.bar(event.orderID)
+    case .holdExtended(let event): state.hold(for: event.orderID, until: event.expiresAt)
+    case .holdSecured(let event): state.hold(for: event.orderID, until: nil)
     case .deducted(let event):
       state.sold += event.quantity
       if event.isFromReservation, let order = event.orderID {
@@ -120,14 +153,28 @@ public enum Inventory: Decider {
   }
 
   static func reserved(
-    _ state: Stock, _ order: OrderID, _ product: ProductID, _ allocations: [Allocation]
+    _ state: Stock, _ order: OrderID, _ product: ProductID, _ allocations: [Allocation],
+    until expiresAt: Timestamp?
   ) -> StockEvent {
     let quantity = allocations.quantity
     return .reserved(
       StockReserved(
         productID: product, orderID: order, quantity: quantity, allocations: allocations,
+        expiresAt: expiresAt,
         level: StockLevel(
           available: state.available - quantity, reserved: state.reserved + quantity)))
+  }
+
+  private static func extendHold(
+    _ state: Stock, _ order: OrderID, until: Timestamp, now: Timestamp
+  ) throws(StockRejection) -> [StockEvent] {
+    guard let product = state.productID, !state.held(for: order).isEmpty,
+      !state.hasExpired(order, at: now)
+    else { throw .notHeld(order) }
+    guard let expiry = state.holdExpiry(for: order), expiry < until else { return [] }
+    return [
+      .holdExtended(StockHoldExtended(productID: product, orderID: order, expiresAt: until))
+    ]
   }
 
   private static func release(

@@ -1,24 +1,32 @@
 import EventSourcing
 
 /// Pieces are held for an order.
+///
+/// Schema 2 says until when; what schema 1 reserved is held until it is released.
 public struct StockReserved: Sendable, Hashable {
   public static var type: String { "StockReserved" }
+  static var schema: Int { 2 }
+  static let fromSchema1 = Upcaster(type, from: 1) { $0 }
 
   public var productID: ProductID
   public var orderID: OrderID
   public var quantity: Int64
   /// Where the pieces come from; they add up to `quantity`.
   public var allocations: [Allocation]
+  /// When others who are short may have the pieces, unless the order's payment has begun. Nil:
+  /// they are held until they are released.
+  public var expiresAt: Timestamp?
   public var level: StockLevel
 
   public init(
     productID: ProductID, orderID: OrderID, quantity: Int64, allocations: [Allocation],
-    level: StockLevel
+    expiresAt: Timestamp? = nil, level: StockLevel
   ) {
     self.productID = productID
     self.orderID = orderID
     self.quantity = quantity
     self.allocations = allocations
+    self.expiresAt = expiresAt
     self.level = level
   }
 
@@ -27,18 +35,20 @@ public struct StockReserved: Sendable, Hashable {
     orderID = try fields.orderID()
     quantity = try fields.integer("quantity")
     allocations = try fields.allocations()
+    expiresAt = try fields.timestampIfPresent("expires_at")
     level = try StockLevel(fields: fields)
   }
 
   public var reservationID: ReservationID { ReservationID(orderID) }
 
   public var fields: Fields {
-    FieldsWriter.fields(capacity: 7) {
+    FieldsWriter.fields(capacity: 8) {
       $0.add("product_id", productID.value)
       $0.add("order_id", orderID.text)
       $0.add("reservation_id", reservationID.text)
       $0.add("quantity", quantity)
       $0.add("allocations", allocations)
+      $0.add("expires_at", expiresAt?.iso8601)
       $0.add(level)
     }
   }

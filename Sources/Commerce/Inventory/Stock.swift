@@ -1,3 +1,5 @@
+import EventSourcing
+
 /// The stock of one product. Always: available + reserved + sold = received + adjusted, and no
 /// quantity is negative.
 public struct Stock: Sendable, Equatable {
@@ -11,7 +13,18 @@ public struct Stock: Sendable, Equatable {
   public internal(set) var sold: Int64 = 0
   public internal(set) var received: Int64 = 0
   public internal(set) var adjusted: Int64 = 0
-  var reservations = PersistentMap<OrderID, [Allocation]>()
+  private(set) var holds = PersistentMap<OrderID, Hold>()
+  private var expiries = Expiries()
+  /// Orders whose reservation was undone before it came; for ever.
+  private(set) var barred = PersistentMap<OrderID, Tombstone>()
+
+  struct Hold: Sendable, Equatable {
+    var allocations: [Allocation]
+    /// Nil: until it is released.
+    var expiresAt: Timestamp?
+  }
+
+  struct Tombstone: Sendable, Equatable {}
 
   public init() {}
 
@@ -21,7 +34,7 @@ public struct Stock: Sendable, Equatable {
   public var level: StockLevel { StockLevel(available: available, reserved: reserved) }
 
   /// How many orders hold pieces.
-  public var reservationCount: Int { reservations.count }
+  public var reservationCount: Int { holds.count }
 
   /// Free pieces at a location.
   public func available(at location: Location) -> Int64 {
@@ -34,7 +47,18 @@ public struct Stock: Sendable, Equatable {
   }
 
   /// What an order holds, by location; empty when nothing.
-  public func held(for order: OrderID) -> [Allocation] { reservations[order] ?? [] }
+  public func held(for order: OrderID) -> [Allocation] { holds[order]?.allocations ?? [] }
+
+  /// When what an order holds expires; nil when it does not, or when it holds nothing.
+  public func holdExpiry(for order: OrderID) -> Timestamp? { holds[order]?.expiresAt }
+
+  /// Whether the order holds pieces that others may have at `now`.
+  public func hasExpired(_ order: OrderID, at now: Timestamp) -> Bool {
+    holdExpiry(for: order).map { $0 <= now } ?? false
+  }
+
+  /// Whether an order can never hold any: its reservation was undone before it came.
+  public func isBarred(_ order: OrderID) -> Bool { barred[order] != nil }
 
   /// Where `quantity` free pieces are taken: at `location`, or from the depot first and then from
   /// the stores by number. Nil when there are not so many.
@@ -69,13 +93,24 @@ public struct Stock: Sendable, Equatable {
     }
   }
 
-  /// Adds pieces to what an order holds.
-  mutating func hold(_ allocations: [Allocation], for order: OrderID) {
-    guard let held = reservations[order] else {
-      reservations[order] = allocations
-      return
+  mutating func bar(_ order: OrderID) { barred[order] = Tombstone() }
+
+  /// The orders whose hold has expired, the earliest first, each with its pieces at `location` (or
+  /// everywhere) if it has any there.
+  func visitExpired(
+    at now: Timestamp, location: Location?, _ visit: (OrderID, Int64) -> Bool
+  ) {
+    expiries.visit(expiredAt: now) { order in
+      let here = held(for: order).filter { location == nil || $0.location == location }
+      return here.isEmpty || visit(order, here.quantity)
     }
-    var merged = held
+  }
+
+  /// Adds pieces to what an order holds, all of it until `expiresAt`.
+  mutating func hold(
+    _ allocations: [Allocation], for order: OrderID, until expiresAt: Timestamp?
+  ) {
+    var merged = held(for: order)
     for more in allocations {
       if let index = merged.firstIndex(where: { $0.location == more.location }) {
         merged[index].quantity += more.quantity
@@ -83,19 +118,33 @@ public struct Stock: Sendable, Equatable {
         merged.append(more)
       }
     }
-    reservations[order] = merged
+    set(Hold(allocations: merged, expiresAt: expiresAt), for: order)
+  }
+
+  /// Changes until when an order holds what it holds.
+  mutating func hold(for order: OrderID, until expiresAt: Timestamp?) {
+    guard let hold = holds[order] else { return }
+    set(Hold(allocations: hold.allocations, expiresAt: expiresAt), for: order)
   }
 
   /// Takes pieces away from what an order holds.
   mutating func unhold(_ allocations: [Allocation], for order: OrderID) {
-    var held = held(for: order)
+    guard var hold = holds[order] else { return }
     for less in allocations {
-      if let index = held.firstIndex(where: { $0.location == less.location }) {
-        held[index].quantity -= less.quantity
+      if let index = hold.allocations.firstIndex(where: { $0.location == less.location }) {
+        hold.allocations[index].quantity -= less.quantity
       }
     }
-    held.removeAll { $0.quantity == 0 }
-    reservations[order] = held.isEmpty ? nil : held
+    hold.allocations.removeAll { $0.quantity == 0 }
+    set(hold.allocations.isEmpty ? nil : hold, for: order)
+  }
+
+  private mutating func set(_ hold: Hold?, for order: OrderID) {
+    let old = holds[order]?.expiresAt
+    holds[order] = hold
+    guard old != hold?.expiresAt else { return }
+    if let old { expiries.remove(order, at: old) }
+    if let new = hold?.expiresAt { expiries.insert(order, at: new) }
   }
 }
 

@@ -11,7 +11,7 @@ public struct OrderInitiated: Sendable, Hashable {
   public var items: [OrderItem]
   public var total: Money
   public var paymentMethod: String
-  /// Who carries the order out: `orchestrated`.
+  /// Who carries the order out: the raw value of an ``OrderSaga``.
   public var saga: String
   public var storeID: Int64?
   public var shippingAddress: ShippingAddress?

@@ -7,7 +7,8 @@ public enum PaymentCommand: Sendable, Hashable {
   case initiateByHand(PaymentInitiated)
   case succeed(transactionID: String)
   case fail(code: String, reason: String, possiblyCharged: Bool)
-  case requestRefund(effectID: String, reason: String)
+  /// An undo, which may overtake what it undoes: a payment that was never initiated never will be.
+  case requestRefund(order: OrderID, effectID: String, reason: String)
   case refunded(refundID: String)
   case voided
 }
@@ -16,6 +17,8 @@ public enum PaymentRejection: Error, Sendable, Hashable {
   case notInitiated
   case alreadyInitiated
   case alreadyPaid
+  /// The payment was undone before it was initiated.
+  case voided
   /// An outcome of a refund that nobody asked for.
   case refundNotRequested
   case invalid(FieldError)
@@ -27,12 +30,15 @@ public enum PaymentStatus: String, Sendable, Hashable, CaseIterable {
 }
 
 public struct Payment: Sendable, Hashable {
-  /// Nil while the payment is unknown.
+  /// Nil while the payment is unknown, and for ever when it was undone before.
   public var initiated: PaymentInitiated?
   /// Nil while the payment is unknown.
   public var status: PaymentStatus?
   /// The payment failed, and the provider never said whether it charged.
   public var possiblyCharged = false
+
+  /// Whether it was undone before it was initiated, and never will be.
+  public var isBarred: Bool { initiated == nil && status == .voided }
 }
 
 /// One payment an order. What the provider says after the payment was given up changes nothing
@@ -50,6 +56,11 @@ public enum Payments: Decider {
     _ command: PaymentCommand, _ state: Payment
   ) throws(PaymentRejection) -> [PaymentEvent] {
     switch command {
+    case .initiate, .initiateByHand:
+      if state.isBarred { throw .voided }
+    case .succeed, .fail, .requestRefund, .refunded, .voided: break
+    }
+    switch command {
     case .initiate(let payment):
       return state.initiated == nil ? [.initiated(try checked(payment))] : []
     case .initiateByHand(let payment):
@@ -61,8 +72,10 @@ public enum Payments: Decider {
     case .succeed, .fail, .requestRefund, .refunded, .voided: break
     }
     guard let payment = state.initiated, let status = state.status else {
-      // An undo is never refused, and there is nothing to undo.
-      if case .requestRefund = command { return [] }
+      // An undo is never refused. What it undoes may still come, and is refused then.
+      if case .requestRefund(let order, _, _) = command {
+        return state.isBarred ? [] : [.voided(PaymentVoided(orderID: order))]
+      }
       throw .notInitiated
     }
     switch command {
@@ -76,7 +89,7 @@ public enum Payments: Decider {
             orderID: payment.orderID, amount: payment.amount, errorCode: code,
             failureReason: reason, possiblyCharged: possiblyCharged))
       ]
-    case .requestRefund(let effectID, let reason):
+    case .requestRefund(_, let effectID, let reason):
       guard mayHoldMoney(state) else { return [] }
       return [
         .refundRequested(

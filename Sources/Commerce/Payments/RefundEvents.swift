@@ -67,7 +67,8 @@ public struct PaymentRefunded: Sendable, Hashable {
   }
 }
 
-/// A payment that was possibly charged was not, and the provider now refuses a late charge.
+/// A payment that was possibly charged was not, and the provider now refuses a late charge. As the
+/// first event of its payment: the payment was undone before it was initiated, and never will be.
 public struct PaymentVoided: Sendable, Hashable {
   public static var type: String { "PaymentVoided" }
 

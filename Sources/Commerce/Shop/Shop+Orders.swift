@@ -9,9 +9,11 @@ extension Shop {
   ) async throws -> OrderPlaced {
     try Self.checked { () throws(FieldError) in try order.check() }
     let id = OrderID(context.commandID)
+    let saga = order.saga ?? defaultSaga
+    let context = context.marked(saga)
     let reads = Reads(customer: order.userID, products: order.items.map(\.product))
     let receipt = try await onFreshReads(of: reads, context: context) {
-      let (new, reads) = try await priced(order, as: id, at: context.timestamp)
+      let (new, reads) = try await priced(order, as: id, by: saga, at: context.timestamp)
       return Receipt(
         try await orders.handle(
           .initiate(new), on: id.text, context: context, expected: .noStream, reads: reads))
@@ -28,6 +30,7 @@ extension Shop {
     try Self.checked { () throws(FieldError) in
       try FieldError.check("reason", reason, lengthMax: 500)
     }
+    let context = context.marked(try await saga(of: id))
     let receipt = try await handle(.requestCancellation(reason: reason), on: id, context)
     if receipt.commit != nil { return (OrderStatus.cancelling.rawValue, receipt) }
     let status = try await orders.state(of: id.text).state.status ?? .cancelling
@@ -51,6 +54,15 @@ extension Shop {
     try await handle(.cancel(reason: reason, code: code), on: id, context)
   }
 
+  /// Who carries an order out; that never changes.
+  /// - Throws: ``ShopRejection/unknownOrder(_:)``.
+  private func saga(of id: OrderID) async throws -> OrderSaga {
+    guard let order = try await orders.state(of: id.text).state.initiated else {
+      throw ShopRejection.unknownOrder(id)
+    }
+    return order.carriedOutBy ?? .orchestrated
+  }
+
   private func handle(
     _ command: OrderCommand, on id: OrderID, _ context: CommitContext
   ) async throws -> Receipt {
@@ -64,7 +76,7 @@ extension Shop {
   /// The order with what the customer's record and the catalogue say, and the versions of both
   /// that the order is good for.
   private func priced(
-    _ order: PlaceOrder, as id: OrderID, at time: Timestamp
+    _ order: PlaceOrder, as id: OrderID, by saga: OrderSaga, at time: Timestamp
   ) async throws -> (NewOrder, reads: [StreamName: ExpectedVersion]) {
     var reads: [StreamName: ExpectedVersion] = [:]
     reads.reserveCapacity(order.items.count + 1)
@@ -96,7 +108,7 @@ extension Shop {
     }
     let new = NewOrder(
       orderID: id, customer: customer, lines: lines,
-      paymentMethod: order.paymentMethod ?? "card", saga: order.saga ?? "orchestrated",
+      paymentMethod: order.paymentMethod ?? "card", saga: saga.rawValue,
       storeID: order.storeID, shippingAddress: order.shippingAddress, initiatedAt: time)
     return (new, reads)
   }

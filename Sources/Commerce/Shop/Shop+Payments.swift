@@ -4,7 +4,7 @@ extension Shop {
   /// Pays for an order by hand: the same payment that the order's saga would take.
   /// - Parameter amount: the order's total, in its currency.
   /// - Throws: ``ShopRejection``, ``PaymentRejection/alreadyInitiated``,
-  ///   ``PaymentRejection/alreadyPaid``.
+  ///   ``PaymentRejection/alreadyPaid``, ``PaymentRejection/voided``.
   public func payOrder(
     _ id: OrderID, amount: FixedDecimal, paymentMethod: String, context: CommitContext
   ) async throws -> (payment: PaymentID, receipt: Receipt) {
@@ -20,7 +20,8 @@ extension Shop {
         deadline: deadline(context))
       return Receipt(
         try await payments.handle(
-          .initiateByHand(payment), on: id.paymentID.text, context: context,
+          .initiateByHand(payment), on: id.paymentID.text,
+          context: context.marked(payable.carriedOutBy ?? .orchestrated),
           reads: [Orders.stream(id.text): .exactly(version)]))
     }
     return (id.paymentID, receipt)
@@ -29,7 +30,7 @@ extension Shop {
   /// Asks the provider for the money, once an order; a payment that was initiated already is left
   /// as it is.
   /// - Parameter deadline: nil: the shop's own number of seconds after the context's timestamp.
-  /// - Throws: ``PaymentRejection/invalid(_:)``.
+  /// - Throws: ``PaymentRejection/voided``, ``PaymentRejection/invalid(_:)``.
   @discardableResult
   public func takePayment(
     order: OrderID, user: CustomerID, amount: Money, method: String, effectID: String,
@@ -41,12 +42,14 @@ extension Shop {
     return try await handle(.initiate(payment), of: order, context)
   }
 
-  /// Asks for the money back, once. Nothing to give back: no event. Never refused.
+  /// Asks for the money back, once. Nothing to give back: no event. Not initiated yet:
+  /// ``PaymentVoided``, and it never will be. Never refused.
   @discardableResult
   public func requestRefund(
     order: OrderID, effectID: String, reason: String, context: CommitContext
   ) async throws -> Receipt {
-    try await handle(.requestRefund(effectID: effectID, reason: reason), of: order, context)
+    try await handle(
+      .requestRefund(order: order, effectID: effectID, reason: reason), of: order, context)
   }
 
   /// The provider charged. Too late for a payment that was given up: no event.

@@ -12,6 +12,9 @@ extension Shop {
       let command = try Self.checked { () throws(FieldError) in
         try change.command(productName: name)
       }
+      if case .reserve(let order, _, _, _, _) = command {
+        return try await reserve(command, for: order, change, context)
+      }
       return Receipt(
         try await inventory.handle(command, on: change.product.text, context: context))
     }
@@ -33,33 +36,71 @@ extension Shop {
     }
   }
 
-  /// Holds all lines of an order or none, see ``Inventory/reserve(order:lines:store:states:)``.
-  /// Being short is no rejection: it leaves ``StockUnavailable``.
-  /// - Throws: ``StockRejection/invalid(_:)``.
+  /// Holds all lines of an order or none, see
+  /// ``Inventory/reserve(order:lines:store:expiresAt:states:)``. Being short is no rejection: it
+  /// leaves ``StockUnavailable``, unless holds that have expired at the context's timestamp can be
+  /// freed.
+  /// - Parameter expiresAt: when others who are short may have the pieces, as long as the order's
+  ///   payment has not begun; nil: when they are released.
+  /// - Throws: ``StockRejection/invalid(_:)``, ``StockRejection/barred(_:)``.
   @discardableResult
   public func reserveStock(
-    order: OrderID, lines: [OrderLine], store: Int64? = nil, context: CommitContext
+    order: OrderID, lines: [OrderLine], store: Int64? = nil, expiresAt: Timestamp? = nil,
+    context: CommitContext
   ) async throws -> Receipt {
     for line in lines { try Inventory.check(line.quantity) }
-    return Receipt(
-      try await inventory.transact(on: Self.ids(lines.map(\.product)), context: context) {
-        Inventory.reserve(order: order, lines: lines, store: store, states: $0)
-      })
+    return try await freeingExpiredHolds(context: context) { mustAnswer in
+      Receipt(
+        try await inventory.transact(on: Self.ids(lines.map(\.product)), context: context) {
+          let decisions = try Inventory.reserve(
+            order: order, lines: lines, store: store, expiresAt: expiresAt, states: $0)
+          if !mustAnswer, case .unavailable? = decisions.first?.events.first {
+            try HoldsExpired.check(
+              order: order, lines: lines, store: store, now: context.timestamp, states: $0)
+          }
+          return decisions
+        })
+    }
   }
 
   /// Frees whatever the order holds of these products; nothing held: no event.
+  /// - Parameter barring: for an undo, which may overtake what it undoes: where the order holds
+  ///   nothing, its reservation is refused from now on, and ``StockReservationBarred`` says so.
   @discardableResult
   public func releaseStock(
-    order: OrderID, products: [ProductID], reason: String, context: CommitContext
+    order: OrderID, products: [ProductID], reason: String, barring: Bool = false,
+    context: CommitContext
   ) async throws -> Receipt {
     Receipt(
       try await inventory.transact(on: Self.ids(products), context: context) {
-        try Inventory.release(order: order, products: products, reason: reason, states: $0)
+        try Inventory.release(
+          order: order, products: products, reason: reason, barring: barring, states: $0)
       })
   }
 
+  private func reserve(
+    _ command: StockCommand, for order: OrderID, _ change: ChangeStock, _ context: CommitContext
+  ) async throws -> Receipt {
+    let line = (product: change.product, quantity: change.quantityChange)
+    return try await freeingExpiredHolds(context: context) { mustAnswer in
+      Receipt(
+        try await inventory.transact(on: [change.product.text], context: context) { states in
+          do {
+            return try Inventory.decide(command, on: [change.product], states)
+          } catch let rejection as StockRejection {
+            if !mustAnswer, case .insufficientStock = rejection {
+              try HoldsExpired.check(
+                order: order, lines: [line], store: change.storeID, now: context.timestamp,
+                states: states)
+            }
+            throw rejection
+          }
+        })
+    }
+  }
+
   /// Stream ids, each once.
-  private static func ids(_ products: [ProductID]) -> [String] {
+  static func ids(_ products: [ProductID]) -> [String] {
     Set(products).sorted().map(\.text)
   }
 }

@@ -36,15 +36,19 @@ public struct Shop: Sendable {
 
   let log: any EventLog
   let paymentDeadlineSeconds: Int64
+  let defaultSaga: OrderSaga
 
   /// - Parameters:
   ///   - paymentDeadlineSeconds: how long the provider may take before a payment counts as failed.
+  ///   - defaultSaga: who carries out the orders that do not say.
   ///   - snapshots: of the streams that grow long, those of stock; the others are not looked up.
   public init(
-    log: any EventLog, paymentDeadlineSeconds: Int64 = 60, snapshots: (any SnapshotStore)? = nil
+    log: any EventLog, paymentDeadlineSeconds: Int64 = 60,
+    defaultSaga: OrderSaga = .orchestrated, snapshots: (any SnapshotStore)? = nil
   ) {
     self.log = log
     self.paymentDeadlineSeconds = paymentDeadlineSeconds
+    self.defaultSaga = defaultSaga
     products = CommandHandler(log: log)
     customers = CommandHandler(log: log)
     inventory = CommandHandler(log: log, snapshots: snapshots)

@@ -12,13 +12,13 @@ public struct PlaceOrder: Sendable {
   public var paymentMethod: String?
   /// Nil: the currency of the products.
   public var currency: String?
-  /// Nil: `orchestrated`, the only one.
-  public var saga: String?
+  /// Nil: what the shop does by default.
+  public var saga: OrderSaga?
 
   public init(
     userID: CustomerID, items: [OrderLine], storeID: Int64? = nil,
     shippingAddress: ShippingAddress? = nil, paymentMethod: String? = nil,
-    currency: String? = nil, saga: String? = nil
+    currency: String? = nil, saga: OrderSaga? = nil
   ) {
     self.userID = userID
     self.items = items
@@ -44,9 +44,6 @@ public struct PlaceOrder: Sendable {
     if let storeID { try FieldError.check("store_id", storeID, in: ChangeStock.storeRange) }
     if let paymentMethod {
       try FieldError.check("payment_method", paymentMethod, lengthMax: 64)
-    }
-    if let saga, saga != "orchestrated" {
-      throw FieldError("saga", .invalid("must be orchestrated"))
     }
     if let address = shippingAddress {
       try FieldError.check("shipping_address.street", address.street, lengthMax: 200)

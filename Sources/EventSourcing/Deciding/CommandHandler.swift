@@ -108,16 +108,20 @@ public final class CommandHandler<D: Decider>: Sendable {
   ///
   /// `decide` is pure and may be called several times. `expected` are the caller's own demands on
   /// versions (a mismatch throws ``AppendConflict`` and is not tried again); `reads` are streams
-  /// of other aggregates that the decision was built on.
+  /// of other aggregates that the decision was built on, and `alongside` are events of those: they
+  /// land in the same commit when there is one. Whoever writes to a stream in this way makes its own
+  /// handler ``forget(_:)`` it.
   @discardableResult
   @inlinable
   public func transact(
     on ids: [String], context: CommitContext, expected: [String: ExpectedVersion] = [:],
-    reads: [StreamName: ExpectedVersion] = [:],
+    reads: [StreamName: ExpectedVersion] = [:], alongside: [ProposedEvent] = [],
     decide: @Sendable (States) throws -> Decisions
   ) async throws -> Outcome {
     try await carryOut(on: ids, context: context, reads: reads) {
-      attempt(on: ids, context: context, expected: expected, reads: reads, decide: decide)
+      attempt(
+        on: ids, context: context, expected: expected, reads: reads, alongside: alongside,
+        decide: decide)
     }
   }
 
@@ -236,7 +240,8 @@ public final class CommandHandler<D: Decider>: Sendable {
   @inlinable
   func attempt(
     on ids: [String], context: CommitContext, expected: [String: ExpectedVersion],
-    reads: [StreamName: ExpectedVersion], decide: (States) throws -> Decisions
+    reads: [StreamName: ExpectedVersion], alongside: [ProposedEvent],
+    decide: (States) throws -> Decisions
   ) -> Attempt {
     cache.withLock { cache in
       var entries: [String: DecidedState<D>] = [:]
@@ -275,9 +280,10 @@ public final class CommandHandler<D: Decider>: Sendable {
       let ticket = log.enqueue(
         ProposedCommit(
           context: context,
-          events: decisions.flatMap { decision in
-            decision.events.map { ProposedEvent($0, in: D.stream(decision.id)) }
-          },
+          events: alongside
+            + decisions.flatMap { decision in
+              decision.events.map { ProposedEvent($0, in: D.stream(decision.id)) }
+            },
           expectations: expectations, builtOn: pending))
       for decision in decisions where !decision.events.isEmpty {
         guard var entry = entries[decision.id] else { continue }

@@ -3,6 +3,7 @@ import EventSourcingMongo
 import Foundation
 import Logging
 import Mongo
+import Sagas
 
 /// `magasin dev`: everything on this machine, by one command: MongoDB, the payment service, all
 /// roles, demo data. Ctrl-C ends all of it; the data stays in its folder.
@@ -47,7 +48,8 @@ struct DevCommand: AsyncParsableCommand {
     let server = Server(
       configuration: ServerConfiguration(
         host: options.host, port: port, roles: Set(Role.allCases), payments: provider,
-        paymentDeadlineSeconds: options.paymentDeadline),
+        paymentDeadlineSeconds: options.paymentDeadline, saga: try options.orderSaga(),
+        participants: Set(Participant.allCases)),
       database: try MongoDatabase(uri), logger: logger)
     if addsDemo {
       let log = try await DatabaseOptions.openLog(server.database, logger)

@@ -9,6 +9,7 @@ import Logging
 import Metrics
 import Mongo
 import NIOCore
+import PaymentClient
 import Projections
 import Sagas
 import ServiceLifecycle
@@ -19,6 +20,10 @@ struct ServerConfiguration: Sendable {
   var roles: Set<Role>
   var payments: String
   var paymentDeadlineSeconds: Int64
+  /// Who carries out the orders that do not say.
+  var saga: OrderSaga
+  /// Who takes part in choreographies here, in the role `sagas`.
+  var participants: Set<Participant>
 }
 
 /// The composition root: puts the parts of the chosen roles together and runs them until the
@@ -78,7 +83,8 @@ struct Server {
     let board = ProjectionBoard()
     let snapshots = MongoSnapshots(database)
     let shop = Shop(
-      log: log, paymentDeadlineSeconds: configuration.paymentDeadlineSeconds, snapshots: snapshots)
+      log: log, paymentDeadlineSeconds: configuration.paymentDeadlineSeconds,
+      defaultSaga: configuration.saga, snapshots: snapshots)
     let monitor = DatabaseMonitor(database)
     var services: [any Service] = [monitor]
     var subscriptions: [Subscription] = []
@@ -91,6 +97,9 @@ struct Server {
       services += ReadModels.all.map {
         Background.Hosted(service: driver($0, reader, store, board, process))
       }
+      let watcher = ChoreographyQueries(reader: ReadModelReader(store: store, board: board))
+      services.append(
+        Background.Hosted(service: StuckOrdersGauge(queries: watcher, board: board)))
     }
     if roles.contains(.sagas) { subscriptions += sagas(log, store, shop) }
     if roles.contains(.reactors) {
@@ -152,6 +161,9 @@ struct Server {
     let dispatcher = OrderCommandDispatcher(shop: shop)
     let handler = ProcessManagerHandler<OrderFulfilment>(log: log, dispatcher: dispatcher)
     let blocked = BlockedUndoReactor(log: log, dispatcher: dispatcher, logger: logger)
+    let policies = Participant.allCases.filter(configuration.participants.contains).map {
+      $0.policy(log: log, shop: shop, dispatcher: dispatcher, logger: logger)
+    }
     return [
       Subscription(
         name: OrderFulfilment.name, log: log, checkpoints: store, logger: logger,
@@ -160,6 +172,11 @@ struct Server {
         name: BlockedUndoReactor.name, log: log, checkpoints: store, logger: logger,
         key: blocked.key(for:), handle: blocked.handle),
     ]
+      + policies.map { policy in
+        Subscription(
+          name: policy.name, log: log, checkpoints: store, logger: logger,
+          key: policy.key(for:), handle: policy.handle)
+      }
   }
 
   private func reactors(

@@ -30,8 +30,8 @@ struct OperationRoutes: Sendable {
     "endpoints": [
       "POST /payments", "POST /payments/process/{id}", "GET /payments/{id}",
       "GET /payments?order_id=&limit=&cursor=", "POST /payments/{id}/refund", "POST /charges",
-      "POST /charges/refund", "GET /ledger/summary", "GET /configuration", "PUT /configuration",
-      "GET /health/live", "GET /health/ready",
+      "GET /charges?key=", "POST /charges/refund", "GET /ledger/summary", "GET /configuration",
+      "PUT /configuration", "GET /health/live", "GET /health/ready",
     ],
     "test_methods": [
       "test_card_declined": "fails with CARD_DECLINED",

@@ -13,6 +13,16 @@ extension PaymentRecord {
     return fields
   }
 
+  /// What `GET /charges` says of a payment: what processing it answered, or would answer now.
+  var chargeAnswer: Fields {
+    var fields = processingAnswer
+    if let decline {
+      fields["error_code"] = .string(decline.rawValue)
+      fields["detail"] = .string(decline.reason)
+    }
+    return fields
+  }
+
   /// What undoing a payment answers: `refunded` with the amount, or `nothing_charged`.
   var refundAnswer: Fields {
     var fields: Fields = [

@@ -7,6 +7,9 @@ import Commerce
 /// bound is reached.
 public protocol PaymentGateway: Sendable {
   func charge(_ request: ChargeRequest) async throws(PaymentGatewayError) -> ChargeOutcome
+  /// What became of the charge `effectID`, without charging. Nil: the provider has never heard of
+  /// it, though a request may still be on its way. One that was undone counts as declined, `VOIDED`.
+  func outcome(of effectID: String) async throws(PaymentGatewayError) -> ChargeOutcome?
   /// Gives back what the charge `effectID` took. Nothing taken: the provider remembers it and
   /// declines the charge should it still arrive.
   func refund(

@@ -105,7 +105,8 @@ struct ReadModelIndexTests {
   }
 }
 
-/// One order of one customer, carried out: the day that the documents show rows of.
+/// One order of one customer, and on the next day a choreographed one of another: what the documents
+/// show rows of.
 private struct DocumentedDay {
   let log = InMemoryLog()
   private let shop: Shop
@@ -123,6 +124,7 @@ private struct DocumentedDay {
       context: next())
     try await shop.restock(ProductID(101), quantity: 12, location: .depot, context: next())
     try await placeOrder()
+    try await placeChoreographedOrder()
   }
 
   private mutating func placeOrder() async throws {
@@ -141,6 +143,23 @@ private struct DocumentedDay {
       effectID: "\(id)/pay/forward/1", context: next())
     try await shop.paymentSucceeded(order: id, transactionID: "txn_1", context: next())
     try await shop.confirmOrder(id, context: next())
+  }
+
+  private mutating func placeChoreographedOrder() async throws {
+    now = History.start.adding(seconds: 86_400)
+    let (customer, tea) = (CustomerID(457), ProductID(102))
+    try await shop.registerCustomer(
+      customer, name: "Bo Chen", email: "bo@example.com", context: next())
+    try await shop.addProduct(
+      ProductAdded(
+        productID: tea, name: "Tea", sku: "TEA-1",
+        unitPrice: Money(minorUnits: 800, currency: .cad)), context: next())
+    try await shop.restock(tea, quantity: 5, location: .depot, context: next())
+    let order = try await shop.placeOrder(
+      PlaceOrder(userID: customer, items: [(tea, 1)], saga: .choreographed), context: next())
+    var mark = next()
+    mark.metadata["saga"] = "choreographed"
+    try await shop.reserveStock(order: order.orderID, lines: [(tea, 1)], context: mark)
   }
 
   private mutating func saga(_ event: ProposedEvent) async throws {

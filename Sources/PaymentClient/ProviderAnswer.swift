@@ -36,6 +36,23 @@ struct ProviderAnswer: Sendable {
     }
   }
 
+  /// What became of a charge that the provider was asked for by its key; nil when it has never heard
+  /// of the key. A charge that was undone counts as declined: it will not be paid.
+  func knownOutcome() throws(PaymentGatewayError) -> ChargeOutcome? {
+    if status == 404, text("error_code") == "PAYMENT_NOT_FOUND" { return nil }
+    guard status == 200 else { throw unclear }
+    switch text("status") {
+    case "captured":
+      guard let transactionID = text("transaction_id") else { throw unclear }
+      return .charged(transactionID: transactionID)
+    case "declined":
+      guard let code = text("error_code") else { throw unclear }
+      return .declined(code: code, reason: text("detail") ?? code)
+    case "refunded", "voided": return .declined(code: "VOIDED", reason: "the charge was undone")
+    default: throw unclear
+    }
+  }
+
   /// A refund is never refused: whatever is not a clear answer is asked again.
   func refundOutcome() throws(PaymentGatewayError) -> RefundOutcome {
     guard status == 200 || status == 201 else { throw unclear }

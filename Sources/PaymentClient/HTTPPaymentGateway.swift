@@ -7,12 +7,12 @@ import NIOPosix
 import Sagas
 import ServiceLifecycle
 
-/// The payment provider over HTTP: `POST /charges` and `POST /charges/refund`, with the effect id as
-/// idempotency key.
+/// The payment provider over HTTP: `POST /charges` and `POST /charges/refund` with the effect id as
+/// idempotency key, `GET /charges?key=` to ask what became of one.
 ///
 /// One call is one attempt; the reactor repeats. Also a `Service`, which closes the connections when
 /// the process shuts down: start it before what uses it.
-struct HTTPPaymentGateway: PaymentGateway, Service {
+public struct HTTPPaymentGateway: PaymentGateway, Service {
   private let client: HTTPClient
   private let baseURL: String
   private let attemptTimeout: Duration
@@ -23,7 +23,7 @@ struct HTTPPaymentGateway: PaymentGateway, Service {
   ///     reached is known not to have been asked.
   ///   - attemptTimeoutMilliseconds: from the call to the last byte of the answer.
   ///   - connectionsMax: charges under way at once; more wait for a connection.
-  init(
+  public init(
     baseURL: String, connectTimeoutMilliseconds: Int64 = 2_000,
     attemptTimeoutMilliseconds: Int64 = 5_000, connectionsMax: Int = 64
   ) {
@@ -41,12 +41,14 @@ struct HTTPPaymentGateway: PaymentGateway, Service {
   }
 
   /// Waits for shutdown, then closes the connections. Call it once.
-  func run() async throws {
+  public func run() async throws {
     try? await gracefulShutdown()
     try await client.shutdown()
   }
 
-  func charge(_ request: ChargeRequest) async throws(PaymentGatewayError) -> ChargeOutcome {
+  public func charge(
+    _ request: ChargeRequest
+  ) async throws(PaymentGatewayError) -> ChargeOutcome {
     let body: Fields = [
       "order_id": .string(request.orderID.text), "user_id": .integer(request.userID.rawValue),
       "amount": request.amount.value, "currency": .string(request.amount.currency.code),
@@ -56,19 +58,51 @@ struct HTTPPaymentGateway: PaymentGateway, Service {
   }
 
   /// The provider gives back what it took, all of it: `amount` is not sent.
-  func refund(
+  public func refund(
     effectID: String, refundEffectID: String, amount: Money
   ) async throws(PaymentGatewayError) -> RefundOutcome {
     try await post("/charges/refund", key: refundEffectID, ["charge_key": .string(effectID)])
       .refundOutcome()
   }
 
+  public func outcome(
+    of effectID: String
+  ) async throws(PaymentGatewayError) -> ChargeOutcome? {
+    var request = HTTPClientRequest(url: baseURL + "/charges?key=" + Self.queryValue(effectID))
+    request.method = .GET
+    return try await answer(to: request).knownOutcome()
+  }
+
+  /// Everything but letters, digits, `-`, `.`, `_` and `~` as `%2F`.
+  private static func queryValue(_ text: String) -> String {
+    text.utf8.map { byte in
+      switch byte {
+      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+        UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."),
+        UInt8(ascii: "_"), UInt8(ascii: "~"):
+        String(UnicodeScalar(byte))
+      default: "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true)
+      }
+    }.joined()
+  }
+
   private func post(
     _ path: String, key: String, _ body: Fields
   ) async throws(PaymentGatewayError) -> ProviderAnswer {
+    var request = HTTPClientRequest(url: baseURL + path)
+    request.method = .POST
+    request.headers.add(name: "Content-Type", value: "application/json")
+    request.headers.add(name: "Idempotency-Key", value: key)
+    request.body = .bytes(JSONWriter.bytes(.object(body)))
+    return try await answer(to: request)
+  }
+
+  private func answer(
+    to request: HTTPClientRequest
+  ) async throws(PaymentGatewayError) -> ProviderAnswer {
     do {
       return try await withThrowingTaskGroup(of: ProviderAnswer.self) { group in
-        group.addTask { try await send(path, key: key, body) }
+        group.addTask { try await send(request) }
         group.addTask {
           try await Task.sleep(for: attemptTimeout)
           throw PaymentGatewayError.unknown("no answer within \(attemptTimeout)")
@@ -84,12 +118,7 @@ struct HTTPPaymentGateway: PaymentGateway, Service {
     }
   }
 
-  private func send(_ path: String, key: String, _ body: Fields) async throws -> ProviderAnswer {
-    var request = HTTPClientRequest(url: baseURL + path)
-    request.method = .POST
-    request.headers.add(name: "Content-Type", value: "application/json")
-    request.headers.add(name: "Idempotency-Key", value: key)
-    request.body = .bytes(JSONWriter.bytes(.object(body)))
+  private func send(_ request: HTTPClientRequest) async throws -> ProviderAnswer {
     // The group above is the deadline; this one only has to be later.
     let response = try await client.execute(request, timeout: .minutes(1))
     let bytes = try await response.body.collect(upTo: 64 * 1024)
