@@ -125,7 +125,8 @@ struct FulfilmentTests {
   @Test("possibly charged: stock and order do not wait for the dead provider, the saga does")
   func possiblyCharged() async throws {
     let acts = Array(repeating: FakeGateway.Act.unanswered, count: 1000)
-    let gateway = FakeGateway(charges: acts, refunds: [.lost, .unanswered, .lost])
+    let gateway = FakeGateway(
+      charges: acts, refunds: [.lost, .unanswered, .lost], questions: [.lost])
     gateway.setRefundsDead(true)
     let rig = try await Rig(gateway: gateway)
     try await rig.running { _ in
