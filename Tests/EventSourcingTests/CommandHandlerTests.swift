@@ -399,4 +399,23 @@ struct CommandHandlerTests {
     #expect(left == 0)
     #expect(right == 10)
   }
+
+  @Test(
+    "events of other aggregates land with a decision, when they are what it expects, or not at all")
+  func alongside() async throws {
+    let note = StreamName(category: "notes", id: "a")
+    let handler = handler
+    @Sendable func reach(_ total: Int64) async throws -> CommandHandler<Counter>.Outcome {
+      try await handler.transact(
+        on: ["a"], context: context(), reads: [note: .noStream],
+        alongside: [ProposedEvent(stream: note, type: "Noted", data: [:])]
+      ) { [("a", try Counter.decide(.reach(total), $0["a"] ?? 0))] }
+    }
+    #expect(try await reach(0).commit == nil)
+    #expect(try await log.version(of: note) == .none)
+    #expect(try await reach(2).events.map(\.type) == ["Noted", "CounterMoved"])
+    let conflict = await #expect(throws: AppendConflict.self) { try await reach(3) }
+    #expect(conflict?.stream == note)
+    #expect(try await total("a") == 2)
+  }
 }

@@ -130,6 +130,76 @@ struct PaymentReactorTests {
     #expect(time.now <= start.adding(seconds: 62))
   }
 
+  @Test("a charge in doubt is asked for once at its deadline, and what the provider says counts")
+  func asksAtDeadline() async throws {
+    typealias Case = (
+      gateway: FakeGateway, type: String, code: String?, possiblyCharged: Value?, questions: Int
+    )
+    let lost = Array(repeating: FakeGateway.Act.lost, count: 1000)
+    let cases: [Case] = [
+      (FakeGateway(charges: [.unanswered] + lost), "PaymentProcessed", nil, nil, 1),
+      (
+        FakeGateway(charges: [.unanswered] + lost, declining: "CARD_DECLINED"), "PaymentFailed",
+        "CARD_DECLINED", false, 1
+      ),
+      // It may still be under way: nobody has heard of it yet.
+      (FakeGateway(charges: lost), "PaymentFailed", "PAYMENT_UNAVAILABLE", true, 1),
+      (
+        FakeGateway(charges: [.unanswered] + lost, questions: [.lost]), "PaymentFailed",
+        "PAYMENT_UNAVAILABLE", true, 1
+      ),
+      (
+        FakeGateway(charges: [.unanswered] + lost, questions: [.notSent]), "PaymentFailed",
+        "PAYMENT_UNAVAILABLE", true, 1
+      ),
+    ]
+    for (gateway, type, code, possiblyCharged, questions) in cases {
+      let rig = try await Rig(gateway: gateway)
+      let reactor = PaymentReactor(
+        shop: rig.shop, gateway: gateway, logger: .silent, clock: rig.time.clock)
+      let order = try await rig.place()
+      let receipt = try await rig.shop.takePayment(
+        order: order, user: Rig.customer, amount: Rig.price, method: "card",
+        effectID: "charge-1", context: rig.context())
+      let request = try #require(receipt.commit?.events.first)
+      try await reactor.handle(request)
+      let outcome = try #require(try await rig.log.stream(request.stream).last)
+      #expect(outcome.type == type)
+      #expect(try outcome.data.stringIfPresent("error_code") == code)
+      #expect(outcome.data["possibly_charged"] == possiblyCharged)
+      #expect(gateway.ledger.questions == questions)
+    }
+  }
+
+  @Test("a charge that was undone at the provider is not paid")
+  func asksAfterUndo() async throws {
+    let gateway = FakeGateway()
+    let bench = try await Bench(gateway)
+    _ = try await gateway.refund(
+      effectID: "charge-1", refundEffectID: "by hand", amount: Rig.price)
+    bench.rig.time.advance(milliseconds: 61_000)
+    try await bench.reactor().handle(bench.request)
+    #expect(try await bench.outcome().data["error_code"] == "VOIDED")
+    #expect(try await bench.outcome().data["possibly_charged"] == false)
+  }
+
+  @Test("without any doubt nobody is asked")
+  func asksNobody() async throws {
+    let gateway = FakeGateway(charges: Array(repeating: .notSent, count: 1000))
+    let rig = try await Rig(gateway: gateway)
+    let reactor = PaymentReactor(
+      shop: rig.shop, gateway: gateway, logger: .silent, clock: rig.time.clock)
+    let order = try await rig.place()
+    let receipt = try await rig.shop.takePayment(
+      order: order, user: Rig.customer, amount: Rig.price, method: "card", effectID: "charge-1",
+      context: rig.context())
+    let request = try #require(receipt.commit?.events.first)
+    try await reactor.handle(request)
+    let outcome = try #require(try await rig.log.stream(request.stream).last)
+    #expect(outcome.data["possibly_charged"] == false)
+    #expect(gateway.ledger.questions == 0)
+  }
+
   @Test("a payment past its deadline is not charged any more")
   func pastDeadline() async throws {
     let bench = try await Bench(FakeGateway())

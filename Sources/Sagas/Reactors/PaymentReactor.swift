@@ -11,6 +11,9 @@ import Synchronization
 /// Make one when its subscription starts to run, after any other process has given it up: what was
 /// tried for older payments is unknown to it, and a payment that it gives up counts as possibly
 /// charged unless it was requested later than that and no attempt ever left.
+///
+/// A provider that cannot be reached costs nothing per payment: a ``CircuitBreaker`` lets one attempt
+/// out at a time until it is there again.
 public final class PaymentReactor: Sendable {
   public static let name = "payment-reactor.v1"
 
@@ -21,8 +24,15 @@ public final class PaymentReactor: Sendable {
   private let chargeBackoff: Backoff
   private let refundBackoff: Backoff
   private let createdAt: Timestamp
+  private let breaker: CircuitBreaker
   /// Effects that an attempt of this instance may have brought about.
   private let doubts = Mutex<Set<String>>([])
+
+  /// What was to be done is done, or no longer wanted.
+  private struct Obsolete: Error {}
+
+  /// How long after its deadline a payment waits for a place to ask what became of it.
+  private static let questionSeconds: Int64 = 5
 
   public init(
     shop: Shop, gateway: any PaymentGateway, logger: Logger, clock: ReactorClock = .system,
@@ -36,6 +46,7 @@ public final class PaymentReactor: Sendable {
     self.chargeBackoff = chargeBackoff
     self.refundBackoff = refundBackoff
     self.createdAt = clock.now()
+    self.breaker = CircuitBreaker(clock: clock)
   }
 
   /// The payment that an event asks something for; nil for all other events.
@@ -66,18 +77,28 @@ public final class PaymentReactor: Sendable {
     while try await state(after: event, isRetry: attempt > 0).status == .initiated {
       let remaining = clock.now().milliseconds(until: payment.deadline)
       guard remaining > 0 else { return try await giveUp(payment, event) }
-      let outcome: ChargeOutcome
-      do throws(PaymentGatewayError) {
-        outcome = try await charge(payment)
-      } catch {
-        attempt += 1
+      attempt += 1
+      do {
+        let outcome = try await breaker.request(before: payment.deadline) { hasWaited in
+          if hasWaited { try await checkWanted(payment, event) }
+          return try await charge(payment)
+        }
+        if let outcome { return try await record(outcome, payment, event) }
+      } catch let error as PaymentGatewayError {
         report(error, attempt, payment.effectID)
         let pause = chargeBackoff.delay(attempt: attempt)
-        try await clock.sleep(min(pause, .milliseconds(remaining)))
+        try await self.pause(min(pause, .milliseconds(remaining)))
+      } catch is Obsolete {
         continue
       }
-      return try await record(outcome, payment, event)
     }
+  }
+
+  /// A charge that has waited for its turn may have been undone meanwhile, or be too late.
+  private func checkWanted(_ payment: PaymentInitiated, _ event: Recorded) async throws {
+    guard clock.now() < payment.deadline,
+      try await state(after: event, isRetry: true).status == .initiated
+    else { throw Obsolete() }
   }
 
   private func charge(
@@ -111,14 +132,33 @@ public final class PaymentReactor: Sendable {
     settle(payment.effectID)
   }
 
+  /// At the deadline. A charge in doubt is asked for once: what the provider does not know, or
+  /// does not say, may still be under way.
   private func giveUp(_ payment: PaymentInitiated, _ event: Recorded) async throws {
-    let isDoubtful = doubts.withLock { $0.contains(payment.effectID) }
+    let isDoubtful =
+      createdAt >= event.timestamp || doubts.withLock { $0.contains(payment.effectID) }
+    if isDoubtful, let outcome = try await ask(payment.effectID) {
+      return try await record(outcome, payment, event)
+    }
     try await shop.paymentFailed(
       order: payment.orderID, code: "PAYMENT_UNAVAILABLE",
-      reason: "the payment service did not answer in time",
-      possiblyCharged: isDoubtful || createdAt >= event.timestamp,
+      reason: "the payment service did not answer in time", possiblyCharged: isDoubtful,
       context: context(payment.effectID, event))
     settle(payment.effectID)
+  }
+
+  /// What became of a charge; nil when nobody knows.
+  private func ask(_ effectID: String) async throws -> ChargeOutcome? {
+    guard !breaker.isOpen else { return nil }
+    let deadline = clock.now().adding(seconds: Self.questionSeconds)
+    do {
+      return try await breaker.request(before: deadline) { _ in
+        try await gateway.outcome(of: effectID)
+      } ?? nil
+    } catch let error as PaymentGatewayError {
+      report(error, 1, effectID)
+      return nil
+    }
   }
 
   // MARK: Refunding
@@ -130,17 +170,17 @@ public final class PaymentReactor: Sendable {
       guard payment.status != .refunded, payment.status != .voided,
         let charge = payment.initiated
       else { return }
-      let outcome: RefundOutcome
-      do throws(PaymentGatewayError) {
-        outcome = try await gateway.refund(
-          effectID: charge.effectID, refundEffectID: request.effectID, amount: request.amount)
-      } catch {
-        attempt += 1
+      attempt += 1
+      do {
+        let outcome = try await breaker.request(before: nil) { _ in
+          try await gateway.refund(
+            effectID: charge.effectID, refundEffectID: request.effectID, amount: request.amount)
+        }
+        if let outcome { return try await record(outcome, request, event) }
+      } catch let error as PaymentGatewayError {
         report(error, attempt, request.effectID)
-        try await clock.sleep(refundBackoff.delay(attempt: attempt))
-        continue
+        try await pause(refundBackoff.delay(attempt: attempt))
       }
-      return try await record(outcome, request, event)
     }
   }
 
@@ -163,6 +203,11 @@ public final class PaymentReactor: Sendable {
   private func state(after event: Recorded, isRetry: Bool) async throws -> Payment {
     if isRetry { shop.payments.forget([event.stream.id]) }
     return try await shop.payments.state(after: event)
+  }
+
+  /// Between two attempts of one payment; while the breaker is open, that is its affair.
+  private func pause(_ duration: Duration) async throws {
+    if !breaker.isOpen { try await clock.sleep(duration) }
   }
 
   private func settle(_ effectID: String) {
