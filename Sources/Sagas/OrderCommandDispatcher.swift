@@ -42,7 +42,12 @@ public struct OrderCommandDispatcher: CommandDispatcher {
     case (.reserve, .forward)?:
       return try await shop.reserveStock(
         order: order, lines: try payload.orderLines(),
-        store: try payload.integerIfPresent("store_id"), context: context)
+        store: try payload.integerIfPresent("store_id"),
+        expiresAt: try payload.timestampIfPresent("expires_at"), context: context)
+    case (.hold, .forward)?:
+      return try await shop.extendHold(
+        order: order, products: try payload.productIDs("products"),
+        until: try payload.timestamp("until"), context: context)
     case (.pay, .forward)?:
       return try await shop.takePayment(
         order: order, user: try payload.customerID(), amount: try payload.money("amount"),
@@ -61,13 +66,12 @@ public struct OrderCommandDispatcher: CommandDispatcher {
     case (.reserve, .undo)?:
       return try await shop.releaseStock(
         order: order, products: try payload.productIDs("products"),
-        reason: try payload.string("reason"),
-        barring: try payload.boolIfPresent("barring") ?? false, context: context)
+        reason: try payload.string("reason"), barring: true, context: context)
     case (.place, .undo)?:
       return try await shop.cancelOrderFinally(
         order, reason: try payload.string("reason"), code: try payload.string("code"),
         context: context)
-    case (.place, .forward)?, (.confirm, .undo)?, (.notify, .undo)?, nil:
+    case (.place, .forward)?, (.hold, .undo)?, (.confirm, .undo)?, (.notify, .undo)?, nil:
       throw FieldError("name", .invalid("\(command.name) is no command of this saga"))
     }
   }

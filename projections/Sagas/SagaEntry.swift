@@ -7,7 +7,12 @@ struct SagaEntry {
   static let category = "sagas"
   static let types: Set<String> = [
     "SagaStarted", "SagaAdvanced", "SagaCompensating", "SagaCompleted", "SagaCompensated",
-    "SagaCompensationBlocked",
+    "SagaCompensationBlocked", "SagaRetried", "SagaSuspended", "SagaInputParked",
+    "SagaInputPassed", "SagaInputSkipped", "SagaResumed",
+  ]
+  /// What the engine writes into any saga's stream: its state is not this event's doing.
+  private static let marks: Set<String> = [
+    "SagaSuspended", "SagaInputParked", "SagaInputPassed", "SagaInputSkipped", "SagaResumed",
   ]
 
   struct Finished {
@@ -26,9 +31,18 @@ struct SagaEntry {
   var effectIDs: [String]
   var reason: String?
   var code: String?
+  /// The one timer that is live after it.
+  var timer: SagaTimer?
+  /// Who did it by hand, and what.
+  var act: String?
+  var by: String?
+  /// Written by the engine, not by the saga.
+  var isMark: Bool
+  /// The position of the input that it tells of.
+  var input: Int64?
 
   init(_ event: Recorded) throws {
-    guard event.schema == 1 else { throw UnknownEvent(type: event.type, schema: event.schema) }
+    guard (1...2).contains(event.schema) else { throw UnknownEvent(type: event.type, schema: event.schema) }
     let data = event.data
     sagaID = try data.string("saga_id")
     orderID = try data.orderID()
@@ -42,5 +56,11 @@ struct SagaEntry {
     effectIDs = try OutgoingCommand.commands(in: event).map(\.effectID)
     reason = try data.stringIfPresent("reason")
     code = try data.stringIfPresent("code")
+    timer = try SagaTimer(in: event)
+    isMark = Self.marks.contains(event.type)
+    input = try data.objectIfPresent("input")?.integerIfPresent("position")
+    let act = try data.objectIfPresent("act")
+    self.act = try act?.stringIfPresent("action")
+    by = try act?.stringIfPresent("by") ?? data.stringIfPresent("by")
   }
 }

@@ -36,4 +36,26 @@ public struct SagaQueries: Sendable {
         cursor: cursor),
       of: projection, minimumPosition: minimumPosition, waitMax: waitMax)
   }
+
+  /// The sagas that wait for timers, as of a position of the log: what a ``TimerKeeper`` starts from.
+  public static func waiting(
+    in store: any ReadModelStore
+  ) async throws -> (waiting: [TimerKeeper.Waiting], position: Position) {
+    guard let progress = try await store.progress(of: SagasProjection().name) else {
+      return ([], .start)
+    }
+    var waiting: [TimerKeeper.Waiting] = []
+    var query = ReadModelQuery(
+      range: .init("timer_due", atLeast: .string("")), sortField: "timer_due", limit: 1000)
+    while true {
+      let page = try await store.find(query, in: progress.collection)
+      for row in page {
+        guard let timer = try SagaRow(fields: row.fields).timer else { continue }
+        waiting.append(TimerKeeper.Waiting(saga: row.id, timer: timer, setAt: row.position))
+      }
+      guard page.count == query.limit, let last = page.last else { break }
+      query.cursor = query.cursor(after: last)
+    }
+    return (waiting, progress.position)
+  }
 }

@@ -3,7 +3,7 @@ import EventSourcing
 
 /// A saga: where it stands, what it has asked for, what it waits for.
 public struct SagaRow: QueriedRow {
-  public static let internalKeys: Set<String> = ["position_started"]
+  public static let internalKeys: Set<String> = ["position_started", "timer_due"]
 
   public struct Step: Sendable, Equatable {
     /// As in `pay`.
@@ -26,6 +26,19 @@ public struct SagaRow: QueriedRow {
     public var state: String
     public var timestamp: Timestamp
     public var position: Position
+    /// The event of the log that led to it; nil for a timer, an operator, a refusal.
+    public var input: Position?
+    /// Who did it by hand, and why.
+    public var by: String?
+    public var reason: String?
+  }
+
+  /// Why it does not move.
+  public struct Suspension: Sendable, Equatable {
+    public var reason: String
+    /// The input that it could not take.
+    public var position: Position?
+    public var since: Timestamp
   }
 
   public var sagaID: String
@@ -45,6 +58,10 @@ public struct SagaRow: QueriedRow {
   public var startedAt: Timestamp
   public var updatedAt: Timestamp
   public var positionStarted: Position
+  /// Since when it is in its state.
+  public var waitingSince: Timestamp
+  public var timer: SagaTimer?
+  public var suspension: Suspension?
 
   init(_ entry: SagaEntry, at event: Recorded) {
     sagaID = entry.sagaID
@@ -57,15 +74,19 @@ public struct SagaRow: QueriedRow {
     startedAt = event.timestamp
     updatedAt = event.timestamp
     positionStarted = event.position
+    waitingSince = event.timestamp
   }
 
   public var isEnded: Bool { state == "completed" || state == "compensated" }
 
   /// The answer to "why is it waiting?"; nil when it has ended.
   public var waitingFor: String? {
-    switch state {
+    if let suspension { return "an operator: it is suspended (\(suspension.reason))" }
+    return switch state {
     case "completed", "compensated": nil
     case "reserving": "the stock to be reserved"
+    case "not_started": "its order, which it could not read"
+    case "extending_hold": "the stock to be held for longer"
     case "charging": "the payment service's answer"
     case "confirming": "the order to be confirmed"
     case "notifying": "the confirmation message to be sent"
@@ -91,7 +112,7 @@ public struct SagaRow: QueriedRow {
 
   private var blockedStep: String {
     let blocked = steps.filter {
-      $0.direction == "undo" && ($0.status == "refused" || $0.status == "failed")
+      $0.direction == "undo" && ["refused", "failed", "timed_out"].contains($0.status)
     }
     if blocked.isEmpty { return "an undo does not succeed" }
     return blocked.map { step in
@@ -109,16 +130,30 @@ public struct SagaRow: QueriedRow {
   private static let requested = "requested"
 
   mutating func apply(_ entry: SagaEntry, at event: Recorded) throws {
+    if state != entry.state || history.isEmpty { waitingSince = event.timestamp }
     state = entry.state
-    reason = reason ?? entry.reason
-    code = code ?? entry.code
+    timer = entry.timer
+    switch event.type {
+    case "SagaSuspended":
+      suspension = Suspension(
+        reason: entry.reason ?? "", position: entry.input.map(Position.init),
+        since: event.timestamp)
+    case "SagaResumed", "SagaInputSkipped": suspension = nil
+    default: break
+    }
+    if !entry.isMark {
+      reason = reason ?? entry.reason
+      code = code ?? entry.code
+    }
     updatedAt = event.timestamp
     if let finished = entry.finished { finish(finished, entry.reason, at: event.timestamp) }
     for effectID in entry.effectIDs { request(effectID, at: event.timestamp) }
     try attempts.add(Int64(entry.effectIDs.count))
     history.append(
       Change(
-        event: event.type, state: state, timestamp: event.timestamp, position: event.position))
+        event: event.type, state: state, timestamp: event.timestamp, position: event.position,
+        input: entry.input.map(Position.init), by: entry.by,
+        reason: entry.by == nil ? nil : entry.reason))
   }
 
   private mutating func finish(
@@ -132,7 +167,7 @@ public struct SagaRow: QueriedRow {
     } else {
       steps.append(Step(step: finished.step, direction: finished.direction, status: ""))
     }
-    let isBad = finished.outcome == "failed" || finished.outcome == "refused"
+    let isBad = ["failed", "refused", "timed_out"].contains(finished.outcome)
     steps[index].status = finished.outcome
     steps[index].finishedAt = time
     steps[index].reason = isBad ? reason : nil
@@ -169,6 +204,9 @@ extension SagaRow {
     startedAt = try fields.timestamp("started_at")
     updatedAt = try fields.timestamp("updated_at")
     positionStarted = try fields.position("position_started")
+    waitingSince = try fields.timestampIfPresent("waiting_since") ?? updatedAt
+    timer = try fields.objectIfPresent("next_timer").map(SagaTimer.init(fields:))
+    suspension = try fields.objectIfPresent("suspended").map(Suspension.init(fields:))
   }
 
   public var fields: Fields {
@@ -179,6 +217,10 @@ extension SagaRow {
       "state": .string(state),
       "is_ended": .bool(isEnded),
       "waiting_for": .optional(waitingFor),
+      "waiting_since": isEnded ? .null : .time(waitingSince),
+      "next_timer": timer?.value ?? .null,
+      "timer_due": timer.map { .string($0.due.iso8601) } ?? .null,
+      "suspended": suspension.map { .object($0.fields) } ?? .null,
       "steps": .array(steps.map { .object($0.fields) }),
       "reason": .optional(reason),
       "code": .optional(code),
@@ -214,13 +256,34 @@ extension SagaRow.Change {
   fileprivate init(fields: Fields) throws {
     self.init(
       event: try fields.string("event"), state: try fields.string("state"),
-      timestamp: try fields.timestamp("timestamp"), position: try fields.position("position"))
+      timestamp: try fields.timestamp("timestamp"), position: try fields.position("position"),
+      input: try fields.integerIfPresent("input").map(Position.init),
+      by: try fields.stringIfPresent("by"), reason: try fields.stringIfPresent("reason"))
   }
 
   fileprivate var fields: Fields {
-    [
+    var fields: Fields = [
       "event": .string(event), "state": .string(state), "timestamp": .time(timestamp),
       "position": .position(position),
     ]
+    fields["input"] = input.map(Value.position)
+    fields["by"] = by.map(Value.string)
+    fields["reason"] = reason.map(Value.string)
+    return fields
+  }
+}
+
+extension SagaRow.Suspension {
+  fileprivate init(fields: Fields) throws {
+    self.init(
+      reason: try fields.string("reason"),
+      position: try fields.integerIfPresent("position").map(Position.init),
+      since: try fields.timestamp("since"))
+  }
+
+  fileprivate var fields: Fields {
+    var fields: Fields = ["reason": .string(reason), "since": .time(since)]
+    fields["position"] = position.map(Value.position)
+    return fields
   }
 }

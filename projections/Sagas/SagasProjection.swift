@@ -10,7 +10,10 @@ public struct SagasProjection: Projection {
   }
   public var indexes: [ReadModelIndex] {
     let newestFirst = ReadModelIndex.Key("position_started", isDescending: true)
-    return [ReadModelIndex(newestFirst), ReadModelIndex(.init("state"), newestFirst)]
+    return [
+      ReadModelIndex(newestFirst), ReadModelIndex(.init("state"), newestFirst),
+      ReadModelIndex(.init("timer_due")),
+    ]
   }
 
   public func rows(touchedBy event: Recorded) throws -> [String] {

@@ -14,6 +14,9 @@ public protocol Decider: Sendable {
   static var initial: State { get }
   static func decide(_ command: Command, _ state: State) throws(Rejection) -> [Event]
   static func evolve(_ state: inout State, _ event: Event)
+  /// Decodes an event of one of its streams, of whatever schema. The default lifts it by the
+  /// upcasters.
+  static func decode(_ recorded: Recorded) throws -> Event
   /// From every older schema of its events to the next; none by default.
   static var upcasters: [Upcaster] { get }
 }

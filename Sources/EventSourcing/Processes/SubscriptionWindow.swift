@@ -39,8 +39,8 @@ struct SubscriptionWindow: Sendable {
     readThrough = position
   }
 
-  /// Marks an event as done and answers the next one of its lane; nil leaves the lane idle.
-  mutating func finish(_ event: Recorded, key: String) -> Recorded? {
+  /// Marks an event as done.
+  mutating func finish(_ event: Recorded) {
     var low = firstSlot
     var high = slots.count
     while low < high {
@@ -59,6 +59,10 @@ struct SubscriptionWindow: Sendable {
       slots.removeFirst(firstSlot)
       firstSlot = 0
     }
+  }
+
+  /// The next event of a lane; nil leaves the lane idle.
+  mutating func next(of key: String) -> Recorded? {
     guard var lane = lanes[key], !lane.isEmpty else {
       lanes[key] = nil
       return nil

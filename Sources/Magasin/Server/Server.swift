@@ -159,41 +159,51 @@ struct Server {
     _ log: MongoLog, _ store: MongoReadModels, _ shop: Shop
   ) -> [Subscription] {
     let dispatcher = OrderCommandDispatcher(shop: shop)
-    let handler = ProcessManagerHandler<OrderFulfilment>(log: log, dispatcher: dispatcher)
-    let blocked = BlockedUndoReactor(log: log, dispatcher: dispatcher, logger: logger)
     let policies = Participant.allCases.filter(configuration.participants.contains).map {
       $0.policy(log: log, shop: shop, dispatcher: dispatcher, logger: logger)
     }
-    return [
-      Subscription(
-        name: OrderFulfilment.name, log: log, checkpoints: store, logger: logger,
-        key: OrderFulfilment.sagaID(for:), handle: handler.handle),
-      Subscription(
-        name: BlockedUndoReactor.name, log: log, checkpoints: store, logger: logger,
-        key: blocked.key(for:), handle: blocked.handle),
-    ]
+    let orchestrated = Subscription(
+      name: OrderFulfilment.name, log: log, checkpoints: store, logger: logger,
+      process: ProcessIdentity.process
+    ) { position in
+      let session = SagaSession<OrderFulfilment>(
+        log: log, dispatcher: dispatcher, logger: logger,
+        settings: [
+          OrderFulfilment.Settings.paymentDeadlineKey: configuration.paymentDeadlineSeconds
+        ], waiting: { try await SagaQueries.waiting(in: store) })
+      return try await session.begin(after: position)
+    }
+    return [orchestrated]
       + policies.map { policy in
         Subscription(
           name: policy.name, log: log, checkpoints: store, logger: logger,
-          key: policy.key(for:), handle: policy.handle)
+          process: ProcessIdentity.process, key: policy.key(for:), handle: policy.handle)
       }
   }
 
   private func reactors(
     _ log: MongoLog, _ store: MongoReadModels, _ shop: Shop, _ gateway: HTTPPaymentGateway
   ) -> [Subscription] {
-    let payments = PaymentReactor(shop: shop, gateway: gateway, logger: logger)
     let notifications = NotificationReactor(
       shop: shop, channel: LogChannel(logger: logger), logger: logger)
     return [
       Subscription(
         name: PaymentReactor.name, log: log, checkpoints: store, logger: logger,
-        outstandingMax: Self.outstandingPaymentsMax, lanesMax: Self.outstandingPaymentsMax,
-        key: payments.key(for:),
-        handle: payments.handle),
+        process: ProcessIdentity.process, outstandingMax: Self.outstandingPaymentsMax,
+        lanesMax: Self.outstandingPaymentsMax
+      ) { _ in
+        // What another process has tried is unknown to it: made when that one has given up.
+        let payments = PaymentReactor(shop: shop, gateway: gateway, logger: logger)
+        return Subscription.Session(
+          key: payments.key(for:),
+          handle: { event in
+            try await payments.handle(event)
+            return nil
+          })
+      },
       Subscription(
         name: NotificationReactor.name, log: log, checkpoints: store, logger: logger,
-        key: notifications.key(for:), handle: notifications.handle),
+        process: ProcessIdentity.process, key: notifications.key(for:), handle: notifications.handle),
     ]
   }
 }

@@ -76,10 +76,8 @@ struct ParticipantCommands: Sendable {
     because failure: SagaFailure?, causedBy event: Recorded
   ) async throws -> Result<Answer, CommandRefused> {
     guard
-      var command = OrderFulfilment.command(step, direction, of: order, because: failure)
+      let command = OrderFulfilment.command(step, direction, of: order, because: failure)
     else { return .success(.nothingToDo) }
-    // Nobody waits for the reservation before it is undone: it may still be on its way.
-    if (step, direction) == (.reserve, .undo) { command.payload["barring"] = true }
     do {
       try await dispatcher.dispatch(command, causation: event)
       return .success(.done)
@@ -94,7 +92,7 @@ struct ParticipantCommands: Sendable {
     case .reserve: "RESERVATION_REFUSED"
     case .pay: "PAYMENT_REFUSED"
     case .confirm: "CONFIRMATION_REFUSED"
-    case .place, .notify: "NOT_COMPLETED"
+    case .place, .hold, .notify: "NOT_COMPLETED"
     }
   }
 }

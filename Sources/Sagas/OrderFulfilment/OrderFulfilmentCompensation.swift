@@ -14,15 +14,34 @@ extension OrderFulfilment {
     if let finished { after.apply(finished, because: failure) }
     var commands: [(Step, SagaDirection)] = []
     if mayBeCharged || after.payment == .charging {
-      commands.append((.pay, .undo))
-      after.payment = .refunding
+      if state.definition.waitsForOpenPayment {
+        after.standing.insert(.pay)
+      } else {
+        commands.append((.pay, .undo))
+        after.payment = .refunding
+      }
     }
-    let next = steps.last { $0.compensation != nil && after.standing.contains($0.name) }?.name
-    if let next { commands.append((next, .undo)) }
+    let next = nextToUndo(after)
+    // A refund may have been asked for beside.
+    if let next, next != .pay || after.payment != .refunding { commands.append((next, .undo)) }
     let stage = next.map(stage(undoing:)) ?? settled(after)
     return Move(
       kind: kind(stage, finished), stage: stage, finished: finished, commands: commands,
       failure: failure ?? blockage(after, stage))
+  }
+
+  /// The last step that stands; the order itself only when nothing else is left, blocked or not.
+  private static func nextToUndo(_ state: State) -> Step? {
+    let next = steps.last { $0.compensation != nil && state.standing.contains($0.name) }?.name
+    if next == .place, !state.blocked.isEmpty, state.definition.waitsForOpenPayment { return nil }
+    return next
+  }
+
+  /// A blocked undo is done after all: the sequence goes on when it was the last of them.
+  static func unblock(_ state: State, _ finished: SagaEvent.Finished) -> Move {
+    var after = state
+    after.apply(finished, because: nil)
+    return after.blocked.isEmpty ? turnBack(state, finished) : note(state, finished)
   }
 
   /// Takes in what happened beside the sequence.
@@ -44,7 +63,7 @@ extension OrderFulfilment {
     switch step {
     case .pay: .refunding
     case .reserve: .releasing
-    case .place, .confirm, .notify: .cancellingOrder
+    case .place, .hold, .confirm, .notify: .cancellingOrder
     }
   }
 
@@ -66,7 +85,9 @@ extension OrderFulfilment {
   private static func kind(_ stage: Stage, _ finished: SagaEvent.Finished?) -> SagaEvent.Kind {
     if stage == .compensated { return .compensated }
     if stage == .compensationBlocked { return .compensationBlocked }
-    let isBlocked = finished?.direction == .undo && finished?.outcome == .refused
+    let isBlocked =
+      finished?.direction == .undo
+      && (finished?.outcome == .refused || finished?.outcome == .timedOut)
     return isBlocked ? .compensationBlocked : .compensating
   }
 
@@ -132,6 +153,11 @@ extension OrderFulfilment {
   /// The open payment and the undos that were refused before: they may end at any time.
   static func settling(_ state: State, _ input: Input) -> Move? {
     switch input {
+    case .undone(let step) where state.stage == .compensationBlocked && isAwaited(step, state):
+      unblock(state, .init(step, .undo, .succeeded))
+    case .nothingToDo(let step, .undo)
+    where state.stage == .compensationBlocked && isAwaited(step, state):
+      unblock(state, .init(step, .undo, .notNeeded))
     case .undone(let step) where isAwaited(step, state):
       note(state, .init(step, .undo, .succeeded))
     case .nothingToDo(let step, .undo) where isAwaited(step, state):
@@ -153,7 +179,7 @@ extension OrderFulfilment {
 }
 
 extension SagaFailure {
-  fileprivate static func undoRefused(_ reason: String) -> SagaFailure {
+  static func undoRefused(_ reason: String) -> SagaFailure {
     SagaFailure(code: "UNDO_REFUSED", reason: reason)
   }
 }

@@ -19,34 +19,35 @@ extension OrderFulfilment {
     case refused(Step, SagaDirection, reason: String)
     case nothingToDo(Step, SagaDirection)
 
-    init?(_ input: SagaInput) {
-      switch input {
-      case .event(let event):
-        guard let classified = Self.classified(event) else { return nil }
-        self = classified
-      case .refused(let command, let reason):
-        guard let (step, direction) = OrderFulfilment.effect(named: command.name) else {
-          return nil
+    init?(refused command: OutgoingCommand, _ reason: String) {
+      guard let (step, direction) = OrderFulfilment.effect(named: command.name) else { return nil }
+      self =
+        reason == OrderFulfilment.nothingToDo
+        ? .nothingToDo(step, direction) : .refused(step, direction, reason: reason)
+    }
+
+    /// Nil for an event that means nothing to the saga.
+    init?(_ event: Recorded) throws(SagaRefusal) {
+      switch event.type {
+      case "OrderInitiated":
+        do {
+          self = .started(try SagaOrder(fields: Orders.currentData(of: event)))
+        } catch {
+          throw .poison("the order cannot be read: \(error)")
         }
-        self =
-          reason == OrderFulfilment.nothingToDo
-          ? .nothingToDo(step, direction) : .refused(step, direction, reason: reason)
+      case "OrderCancellationRequested":
+        let reason = try? event.data.string("reason")
+        self = .cancellationRequested(
+          SagaFailure(code: "CUSTOMER_REQUEST", reason: reason ?? "cancelled by the customer"))
+      case "PaymentInitiated":
+        self = .paymentBegun
+      default:
+        guard let answer = Self.answer(event) else { return nil }
+        self = answer
       }
     }
 
-    private static func classified(_ event: Recorded) -> Input? {
-      switch event.type {
-      case "OrderInitiated":
-        return (try? SagaOrder(fields: Orders.currentData(of: event))).map(Input.started)
-      case "OrderCancellationRequested":
-        let reason = try? event.data.string("reason")
-        return .cancellationRequested(
-          SagaFailure(code: "CUSTOMER_REQUEST", reason: reason ?? "cancelled by the customer"))
-      case "PaymentInitiated":
-        return .paymentBegun
-      default:
-        break
-      }
+    private static func answer(_ event: Recorded) -> Input? {
       for step in steps {
         if step.success.contains(event.type) { return .succeeded(step.name) }
         if step.undone.contains(event.type) { return .undone(step.name) }
@@ -70,7 +71,9 @@ extension OrderFulfilment {
       event.data["saga"] == "orchestrated"
     case "StockReserved", "StockUnavailable":
       event.index == 0 && event.commandID == commandID(of: order, .reserve, .forward)
-    case "StockReleased":
+    case "StockHoldExtended":
+      event.index == 0 && event.commandID == commandID(of: order, .hold, .forward)
+    case "StockReleased", "StockReservationBarred":
       event.index == 0 && event.commandID == commandID(of: order, .reserve, .undo)
     case "PaymentInitiated":
       // The saga's own request tells it nothing new.
@@ -107,7 +110,7 @@ extension SagaFailure {
     switch step {
     case .reserve:
       self.init(code: "OUT_OF_STOCK", reason: (try? event.data.string("reason")) ?? event.type)
-    case .place, .pay, .confirm, .notify:
+    case .place, .hold, .pay, .confirm, .notify:
       self.init(
         code: (try? event.data.string("error_code")) ?? "PAYMENT_FAILED",
         reason: (try? event.data.string("failure_reason")) ?? event.type)

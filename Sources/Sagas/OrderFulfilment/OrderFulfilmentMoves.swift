@@ -16,6 +16,7 @@ extension OrderFulfilment {
     switch state.stage {
     case .notStarted: start(on: input)
     case .reserving: whileReserving(state, input)
+    case .extendingHold: whileExtendingHold(state, input)
     case .charging: whileCharging(state, input)
     case .confirming: whileConfirming(state, input)
     case .notifying: whileNotifying(state, input)
@@ -65,8 +66,9 @@ extension OrderFulfilment {
       Move(
         kind: .compensating, stage: .cancelling, finished: .init(.pay, .undo, .succeeded),
         failure: .paymentUndone)
-    case .started, .succeeded, .failed(.place, _, _), .failed(.confirm, _, _),
-      .failed(.notify, _, _), .undone, .paymentBegun, .refused, .nothingToDo:
+    case .started, .succeeded, .failed(.place, _, _), .failed(.hold, _, _),
+      .failed(.confirm, _, _), .failed(.notify, _, _), .undone, .paymentBegun, .refused,
+      .nothingToDo:
       nil
     }
   }
@@ -77,9 +79,45 @@ extension OrderFulfilment {
       return Move(
         kind: .advanced, stage: .confirming, finished: finished, commands: [(.confirm, .forward)])
     }
+    guard state.payment == .untouched else {
+      return Move(kind: .advanced, stage: .charging, finished: finished)
+    }
+    if !outlivesPayment(state) {
+      return Move(
+        kind: .advanced, stage: .extendingHold, finished: finished, commands: [(.hold, .forward)])
+    }
     return Move(
-      kind: .advanced, stage: .charging, finished: finished,
-      commands: state.payment == .untouched ? [(.pay, .forward)] : [])
+      kind: .advanced, stage: .charging, finished: finished, commands: [(.pay, .forward)])
+  }
+
+  /// Whether the stock is held for longer than a payment that begins now may take.
+  private static func outlivesPayment(_ state: State) -> Bool {
+    guard state.definition.hasDeadlines, let until = state.holdUntil else { return true }
+    return state.now.adding(
+      seconds: state.settings.paymentDeadlineSeconds + Settings.beyondPaymentSeconds / 2) <= until
+  }
+
+  private static func whileExtendingHold(_ state: State, _ input: Input) -> Move? {
+    switch input {
+    case .succeeded(.hold): held(state, .succeeded)
+    case .nothingToDo(.hold, .forward): held(state, .notNeeded)
+    case .refused(.hold, .forward, let reason):
+      turnBack(
+        state, .init(.hold, .forward, .refused), SagaFailure(code: "HOLD_EXPIRED", reason: reason))
+    case .cancellationRequested(let failure):
+      Move(kind: .compensating, stage: .cancelling, failure: failure)
+    // Paid by hand meanwhile: who has begun to pay keeps what is held.
+    case .paymentBegun where state.payment == .untouched:
+      Move(kind: .advanced, stage: .charging)
+    case .started, .succeeded, .failed, .undone, .paymentBegun, .refused, .nothingToDo:
+      nil
+    }
+  }
+
+  private static func held(_ state: State, _ outcome: SagaOutcome) -> Move {
+    Move(
+      kind: .advanced, stage: .charging, finished: .init(.hold, .forward, outcome),
+      commands: [(.pay, .forward)])
   }
 
   private static func whileCharging(_ state: State, _ input: Input) -> Move? {
@@ -99,9 +137,9 @@ extension OrderFulfilment {
       Move(kind: .compensating, stage: .cancelling, failure: failure)
     // TakePayment finding nothing to do: a payment by hand is under way, its outcome will come.
     case .nothingToDo, .paymentBegun: nil
-    case .started, .succeeded(.place), .succeeded(.reserve), .succeeded(.confirm),
-      .succeeded(.notify), .failed(.place, _, _), .failed(.reserve, _, _), .failed(.confirm, _, _),
-      .failed(.notify, _, _), .undone, .refused:
+    case .started, .succeeded(.place), .succeeded(.reserve), .succeeded(.hold),
+      .succeeded(.confirm), .succeeded(.notify), .failed(.place, _, _), .failed(.reserve, _, _),
+      .failed(.hold, _, _), .failed(.confirm, _, _), .failed(.notify, _, _), .undone, .refused:
       nil
     }
   }
@@ -116,8 +154,8 @@ extension OrderFulfilment {
         SagaFailure(code: "CONFIRMATION_REFUSED", reason: reason))
     case .cancellationRequested(let failure):
       Move(kind: .compensating, stage: .cancelling, failure: failure)
-    case .started, .succeeded(.place), .succeeded(.reserve), .succeeded(.pay), .succeeded(.notify),
-      .failed, .undone, .paymentBegun, .refused, .nothingToDo:
+    case .started, .succeeded(.place), .succeeded(.reserve), .succeeded(.hold), .succeeded(.pay),
+      .succeeded(.notify), .failed, .undone, .paymentBegun, .refused, .nothingToDo:
       nil
     }
   }
@@ -134,7 +172,7 @@ extension OrderFulfilment {
     case .nothingToDo(.notify, .forward): completed(.notNeeded)
     case .refused(.notify, .forward, _): completed(.refused)
     case .cancellationRequested(let failure): turnBack(state, nil, failure)
-    case .started, .succeeded(.place), .succeeded(.reserve), .succeeded(.pay),
+    case .started, .succeeded(.place), .succeeded(.reserve), .succeeded(.hold), .succeeded(.pay),
       .succeeded(.confirm), .failed, .undone, .paymentBegun, .refused, .nothingToDo:
       nil
     }

@@ -4,6 +4,8 @@ extension OrderFulfilment {
   public enum Stage: String, Sendable, Hashable, CaseIterable {
     case notStarted = "not_started"
     case reserving
+    /// The stock is held, but not for long enough to pay.
+    case extendingHold = "extending_hold"
     case charging
     case confirming
     case notifying
@@ -27,6 +29,7 @@ extension OrderFulfilment {
     var step: Step? {
       switch self {
       case .reserving: .reserve
+      case .extendingHold: .hold
       case .charging: .pay
       case .confirming: .confirm
       case .notifying: .notify
@@ -65,12 +68,29 @@ extension OrderFulfilment {
     public internal(set) var payment = Payment.untouched
     /// Why the saga turned back; the first reason stays.
     public internal(set) var failure: SagaFailure?
+    /// The rules that it began with.
+    public internal(set) var definition = Definition.current
+    /// Durations that it began with.
+    public internal(set) var settings = Settings()
+    /// The one timer that is live.
+    public internal(set) var timer: SagaTimer?
+    /// Of the last timer that was set.
+    public internal(set) var epoch: Int64 = 0
+    /// How often blocked undos were sent again.
+    public internal(set) var retries = 0
+    /// Until when the stock is held, and when the payment is given up.
+    public internal(set) var holdUntil: Timestamp?
+    public internal(set) var payUntil: Timestamp?
+    /// The time of the input that is being decided on; of no event.
+    var now = Timestamp(millisecondsSinceEpoch: 0)
 
     public init() {}
 
     mutating func apply(_ event: SagaEvent) {
       if event.kind == .started {
         order = event.order
+        definition = event.definition
+        settings = event.settings ?? settings
         standing.insert(.place)
       }
       if let position = event.input.position { lastInput = max(lastInput, position) }
@@ -82,14 +102,28 @@ extension OrderFulfilment {
       stage = event.stage
       if event.input.type == "PaymentInitiated" { payment = .charging }
       if let finished = event.finished { apply(finished, because: event.failure) }
-      for command in event.commands {
-        switch OrderFulfilment.effect(named: command.name) {
-        case (.pay, .forward)?: payment = .charging
-        case (.pay, .undo)?: payment = .refunding
-        default: break
-        }
-      }
+      for command in event.commands { apply(command) }
+      timer = event.timer
+      epoch = max(epoch, event.timer?.epoch ?? 0)
+      if event.kind == .retried { retries += 1 }
       failure = failure ?? event.failure
+    }
+
+    private mutating func apply(_ command: OutgoingCommand) {
+      guard let (step, direction) = OrderFulfilment.effect(named: command.name) else { return }
+      switch (step, direction) {
+      case (.pay, .forward):
+        payment = .charging
+        payUntil = (try? command.payload.timestampIfPresent("deadline")) ?? nil
+      case (.pay, .undo): payment = .refunding
+      case (.reserve, .forward):
+        holdUntil = (try? command.payload.timestampIfPresent("expires_at")) ?? nil
+      case (.hold, .forward):
+        holdUntil = (try? command.payload.timestampIfPresent("until")) ?? nil
+      default: break
+      }
+      // What is to be undone may stand, whatever is known of it.
+      if direction == .undo, definition.hasDeadlines, blocked[step] == nil { standing.insert(step) }
     }
 
     mutating func apply(_ finished: SagaEvent.Finished, because failure: SagaFailure?) {
@@ -99,12 +133,15 @@ extension OrderFulfilment {
       case (.forward, .succeeded), (.forward, .notNeeded):
         standing.insert(step)
         if step == .pay { payment = .charged }
-      case (.forward, .failed), (.forward, .refused):
+      case (.forward, .failed), (.forward, .refused), (.forward, .skipped):
         standing.remove(step)
-      case (.undo, .succeeded), (.undo, .notNeeded):
+      case (.forward, .timedOut):
+        // Undoable from the moment that it was requested.
+        standing.insert(step)
+      case (.undo, .succeeded), (.undo, .notNeeded), (.undo, .skipped):
         standing.remove(step)
         blocked[step] = nil
-      case (.undo, .failed), (.undo, .refused):
+      case (.undo, .failed), (.undo, .refused), (.undo, .timedOut):
         standing.remove(step)
         blocked[step] = failure?.reason ?? "no reason was given"
       }

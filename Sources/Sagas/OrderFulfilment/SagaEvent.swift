@@ -10,6 +10,8 @@ public struct SagaEvent: Event, Hashable {
     case completed = "SagaCompleted"
     case compensated = "SagaCompensated"
     case compensationBlocked = "SagaCompensationBlocked"
+    /// Commands are sent again: a blocked undo by its timer, anything by an operator.
+    case retried = "SagaRetried"
   }
 
   /// The input that was taken. One that is no event of the log has no position.
@@ -44,11 +46,21 @@ public struct SagaEvent: Event, Hashable {
   /// From the turning point on: why the saga turned back. In SagaCompensationBlocked: why the
   /// undo was refused.
   public var failure: SagaFailure?
+  /// The rules that the saga began with, and keeps.
+  public var definition: OrderFulfilment.Definition
+  /// Durations in seconds that it began with, in SagaStarted only.
+  public var settings: OrderFulfilment.Settings?
+  /// The one timer that is live after it.
+  public var timer: SagaTimer?
+  /// What an operator did, when that was the input.
+  public var act: SagaAct?
 
   init(
     kind: Kind, order: SagaOrder, stage: OrderFulfilment.Stage, input: Input,
-    finished: Finished?, commands: [OutgoingCommand], failure: SagaFailure?
+    finished: Finished?, commands: [OutgoingCommand], failure: SagaFailure?,
+    definition: OrderFulfilment.Definition = .current
   ) {
+    self.definition = definition
     self.kind = kind
     self.orderID = order.id
     self.order = kind == .started ? order : nil
@@ -61,10 +73,15 @@ public struct SagaEvent: Event, Hashable {
 
   public var type: String { kind.rawValue }
 
+  /// From schema 2 on with a timer.
+  public var schema: Int { Self.schema(of: kind) }
+
+  private static func schema(of kind: Kind) -> Int { kind == .retried ? 1 : 2 }
+
   public var data: Fields {
     var fields: Fields = [
       "saga_id": .string(orderID.sagaID), "order_id": .string(orderID.text),
-      "definition": .string(OrderFulfilment.name), "state": .string(stage.rawValue),
+      "definition": .string(definition.rawValue), "state": .string(stage.rawValue),
       "input": .object(input.fields),
     ]
     fields["finished"] = finished.map { .object($0.fields) }
@@ -72,11 +89,14 @@ public struct SagaEvent: Event, Hashable {
     fields["reason"] = failure.map { .string($0.reason) }
     fields["code"] = failure.map { .string($0.code) }
     order?.write(into: &fields)
+    fields["settings"] = settings.map { .object($0.fields) }
+    fields[SagaTimer.field] = timer?.value
+    fields["act"] = act.map { .object($0.fields) }
     return fields
   }
 
   public init(type: String, schema: Int, data: Fields) throws {
-    guard let kind = Kind(rawValue: type), schema == 1 else {
+    guard let kind = Kind(rawValue: type), schema == Self.schema(of: kind) else {
       throw UnknownEvent(type: type, schema: schema)
     }
     self.kind = kind
@@ -89,6 +109,10 @@ public struct SagaEvent: Event, Hashable {
     if let code = try data.stringIfPresent("code") {
       failure = SagaFailure(code: code, reason: try data.string("reason"))
     }
+    definition = try data.choice("definition")
+    settings = try data.objectIfPresent("settings").map(OrderFulfilment.Settings.init(fields:))
+    timer = try data.objectIfPresent(SagaTimer.field).map(SagaTimer.init(fields:))
+    act = try data.objectIfPresent("act").map(SagaAct.init(fields:))
   }
 }
 
@@ -98,11 +122,19 @@ extension SagaEvent.Input {
   /// The type of an input that says that a command found its work done.
   static let nothingToDo = "NothingToDo"
 
+  /// The type of an input that is the saga's own timer.
+  static let timer = "TimerDue"
+  /// The type of an input that an operator gives.
+  static let act = "OperatorAct"
+
   init(_ input: SagaInput) {
-    switch input {
-    case .event(let event): self.init(position: event.position, type: event.type)
-    case .refused(_, OrderFulfilment.nothingToDo): self.init(type: Self.nothingToDo)
+    switch input.cause {
+    case .event(let event), .parked(let event, _):
+      self.init(position: event.position, type: event.type)
+    case .refused(_, OrderFulfilment.nothingToDo, _): self.init(type: Self.nothingToDo)
     case .refused: self.init(type: Self.refusal)
+    case .timer: self.init(type: Self.timer)
+    case .act: self.init(type: Self.act)
     }
   }
 

@@ -55,6 +55,8 @@ public struct SagaOrder: Sendable, Hashable {
       })
   }
 
+  var productsValue: Value { .array(lines.map(\.product.value)) }
+
   func write(into fields: inout Fields) {
     fields["user_id"] = user.value
     fields["user_email"] = .string(userEmail)

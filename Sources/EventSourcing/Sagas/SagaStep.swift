@@ -9,11 +9,19 @@ public struct SagaStep<Name: Sendable & Hashable>: Sendable, Hashable {
   public var compensation: String?
   /// The events that say that the compensation is done.
   public var undone: [String]
+  /// How long the saga waits for an answer, in seconds; then the step counts as possibly done. Nil:
+  /// the command is sent until it is acknowledged, and that is its answer.
+  public var deadlineSeconds: Int64?
+  /// The same for the compensation, which then counts as blocked.
+  public var undoDeadlineSeconds: Int64?
 
   public init(
     _ name: Name, command: String?, success: [String], failure: [String] = [],
-    compensation: String? = nil, undone: [String] = []
+    compensation: String? = nil, undone: [String] = [], deadlineSeconds: Int64? = nil,
+    undoDeadlineSeconds: Int64? = nil
   ) {
+    self.deadlineSeconds = deadlineSeconds
+    self.undoDeadlineSeconds = undoDeadlineSeconds
     self.name = name
     self.command = command
     self.success = success
@@ -37,6 +45,10 @@ public enum SagaOutcome: String, Sendable, Hashable {
   case refused
   /// It was done already, or there was nothing to undo.
   case notNeeded = "not_needed"
+  /// No answer came in time: it may have been done.
+  case timedOut = "timed_out"
+  /// An operator has taken it for done, on evidence from outside.
+  case skipped
 }
 
 /// Why a saga turned back.

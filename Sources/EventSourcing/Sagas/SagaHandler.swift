@@ -1,0 +1,200 @@
+import Synchronization
+
+/// Runs one kind of saga: commits each input once, then sends the commands of that commit.
+///
+/// Plugged into a ``Subscription`` by ``key(for:)`` and ``handle(_:)``. Two ways lead from a saga's
+/// event to its commands. Usually they are sent as soon as the event is durable. What could not be
+/// sent then, or whose sender has died, is sent when the subscription meets the saga's own event in
+/// the log: its checkpoint passes no event whose commands are not acknowledged. Command ids make
+/// sending twice harmless.
+public final class SagaHandler<P: ProcessManager>: Sendable {
+  /// What happened since the process started.
+  public struct Counts: Sendable {
+    /// Commands that had to be sent again.
+    public var resent = 0
+    /// Commands that were read and are not acknowledged.
+    public var unsent = 0
+    /// Inputs that sagas were suspended at.
+    public var suspended = 0
+  }
+
+  private let sagas: CommandHandler<Saga<P>>
+  private let log: any EventLog
+  private let dispatcher: any CommandDispatcher
+  private let clock: @Sendable () -> Timestamp
+  private let settings: [String: Int64]
+  private let beginnings = Beginnings()
+  private let state = Mutex(Acknowledged())
+
+  private struct Acknowledged {
+    /// Of the saga's events, by position; met in the log they are done.
+    var events: Set<Position> = []
+    var counts = Counts()
+  }
+
+  /// - Parameters:
+  ///   - settings: see ``SagaInput/settings``.
+  ///   - clock: the time of inputs.
+  public init(
+    log: any EventLog, dispatcher: any CommandDispatcher, settings: [String: Int64] = [:],
+    clock: @escaping @Sendable () -> Timestamp = { .now }
+  ) {
+    sagas = CommandHandler(log: log)
+    self.log = log
+    self.dispatcher = dispatcher
+    self.settings = settings
+    self.clock = clock
+  }
+
+  public var counts: Counts { state.withLock(\.counts) }
+
+  /// The saga that an event moves, or whose event it is and has something to send.
+  public func key(for event: Recorded) -> String? {
+    guard event.stream.category == P.category else { return P.sagaID(for: event) }
+    guard Self.isToBeCarriedOut(event) else { return nil }
+    let isDone = state.withLock { $0.events.remove(event.position) != nil }
+    return isDone ? nil : event.stream.id
+  }
+
+  private static func isToBeCarriedOut(_ event: Recorded) -> Bool {
+    event.data[OutgoingCommand.field]?.arrayValue?.isEmpty == false
+      || event.type == SagaMark.Kind.resumed.rawValue
+      || event.type == SagaMark.Kind.skipped.rawValue
+  }
+
+  /// Handles an event. Throws when it should be handled again.
+  /// - Returns: what could not be done now and need not keep the saga's next inputs waiting.
+  public func handle(_ event: Recorded) async throws -> Subscription.Remainder? {
+    guard event.stream.category == P.category else {
+      guard let id = P.sagaID(for: event) else { return nil }
+      try await advance(id, .event(event), cause: event)
+      return nil
+    }
+    if state.withLock({ $0.events.remove(event.position) != nil }) { return nil }
+    try await takeParked(after: event)
+    do {
+      try await send(commandsOf: event)
+      return nil
+    } catch {
+      if error is CancellationError { throw error }
+      state.withLock { $0.counts.unsent += 1 }
+      return { [self] in
+        state.withLock { $0.counts.resent += 1 }
+        try await send(commandsOf: event)
+        state.withLock { $0.counts.unsent -= 1 }
+      }
+    }
+  }
+
+  /// Wakes a saga. A timer of an older epoch does nothing. Its commands are sent when the
+  /// subscription meets the saga's event.
+  public func fire(_ timer: SagaTimer, of id: String, setBy event: Recorded) async throws {
+    try await carryOut(.timer(epoch: timer.epoch), on: id, cause: event)
+  }
+
+  /// Does what an operator says. Its commands are sent by whoever runs the subscription.
+  /// - Returns: what was recorded; empty when it had been done before.
+  /// - Throws: ``SagaRefusal/notNow(_:)``.
+  public func carryOut(
+    _ act: SagaAct, on id: String, context: CommitContext
+  ) async throws -> [Recorded] {
+    sagas.forget([id])
+    let input = SagaInput(.act(act), saga: id, at: context.timestamp, settings: settings)
+    return try await sagas.handle(input, on: id, context: context, expected: .streamExists).events
+  }
+
+  /// A saga as its stream tells it, and how many events that has.
+  public func state(of id: String) async throws -> (state: Saga<P>.State, version: Version) {
+    sagas.forget([id])
+    return try await sagas.state(of: id)
+  }
+
+  // MARK: Parts
+
+  /// The inputs that came while the saga was suspended, in order.
+  private func takeParked(after mark: Recorded) async throws {
+    let id = mark.stream.id
+    guard SagaMark.Kind(rawValue: mark.type) != nil else { return }
+    while true {
+      let (saga, _) = try await state(of: id)
+      guard saga.suspension == nil, let next = saga.parked.first else { return }
+      guard let event = try await log.events(at: [next]).first else { return }
+      try await carryOut(.parked(event, since: mark.position), on: id, cause: event)
+    }
+  }
+
+  private func advance(
+    _ id: String, _ cause: SagaInput.Cause, cause event: Recorded
+  ) async throws {
+    let outcome = try await carryOut(cause, on: id, cause: event)
+    // What was committed before a crash is sent when it is met in the log.
+    if outcome.isRepeated { return }
+    for event in outcome.events where Self.isToBeCarriedOut(event) {
+      do {
+        try await send(commandsOf: event)
+        state.withLock { _ = $0.events.insert(event.position) }
+      } catch {
+        if error is CancellationError { throw error }
+      }
+    }
+  }
+
+  private func send(commandsOf event: Recorded) async throws {
+    for command in try OutgoingCommand.commands(in: event) {
+      do {
+        try await dispatcher.dispatch(command, causation: event)
+      } catch let refusal as CommandRefused {
+        try await advance(
+          event.stream.id, .refused(command, reason: refusal.reason, by: event.position),
+          cause: event)
+      }
+    }
+  }
+
+  @discardableResult
+  private func carryOut(
+    _ cause: SagaInput.Cause, on id: String, cause event: Recorded
+  ) async throws -> CommandHandler<Saga<P>>.Outcome {
+    let input = SagaInput(cause, saga: id, at: clock(), settings: settings)
+    let context = CommitContext(
+      commandID: CommandID(derivedFrom: "\(P.name)/\(id)/\(input.key)"),
+      correlationID: event.correlationID, causationID: event.eventID, timestamp: input.at,
+      serviceName: "sagas", metadata: event.header.context.metadata)
+    let outcome = try await carryOut(input, on: id, context)
+    if outcome.events.contains(where: { $0.type == SagaMark.Kind.suspended.rawValue }) {
+      state.withLock { $0.counts.suspended += 1 }
+    }
+    return outcome
+  }
+
+  private func carryOut(
+    _ input: SagaInput, on id: String, _ context: CommitContext
+  ) async throws -> CommandHandler<Saga<P>>.Outcome {
+    if case .event(let event) = input.cause, P.begins(with: event), beginnings.isNewLikely() {
+      do {
+        let outcome = try await sagas.handle(
+          input, on: id, context: context, expected: .noStream)
+        if outcome.isRepeated { beginnings.noteRepetition() }
+        return outcome
+      } catch is AppendConflict {
+        // Something else was first.
+      }
+    }
+    return try await sagas.handle(input, on: id, context: context)
+  }
+}
+
+/// Whether a saga that begins is likely to be new. An append that turns out to be a repetition stops
+/// the appender's pipeline, so after one (a restart, another process of this role) the next
+/// beginnings are looked up first.
+private final class Beginnings: Sendable {
+  private static let lookedUp = 1000
+
+  private let left = Atomic(0)
+
+  func noteRepetition() { left.store(Self.lookedUp, ordering: .relaxed) }
+
+  func isNewLikely() -> Bool {
+    left.load(ordering: .relaxed) <= 0 || left.subtract(1, ordering: .relaxed).oldValue <= 0
+  }
+}
