@@ -140,7 +140,7 @@ struct HTTPPaymentGatewayTests {
 
   @Test("a provider that does not answer in time leaves doubt, and can be asked afterwards")
   func noAnswer() async throws {
-    try await withProvider(attemptTimeoutMilliseconds: 300) { gateway in
+    try await withProvider(attemptTimeoutMilliseconds: 1_000) { gateway in
       for (effect, method, isCharged) in [
         ("done", "test_charged_no_answer", true), ("not done", "test_timeout", false),
       ] {

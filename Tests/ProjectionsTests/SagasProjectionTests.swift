@@ -31,7 +31,9 @@ struct SagasProjectionTests {
       JSONWriter.text(.object(json)) == """
         {"saga_id":"saga_\(History.order)","order_id":"\(History.order)",\
         "definition":"order-fulfilment.v1","state":"charging","is_ended":false,\
-        "waiting_for":"the payment service's answer","steps":[{"step":"reserve",\
+        "waiting_for":"the payment service's answer",\
+        "waiting_since":"2026-01-01T00:00:02.000Z","next_timer":null,"suspended":null,\
+        "steps":[{"step":"reserve",\
         "direction":"forward","status":"succeeded",\
         "effect_id":"\(History.order)/reserve/forward/1",\
         "requested_at":"2026-01-01T00:00:01.000Z","finished_at":"2026-01-01T00:00:02.000Z",\

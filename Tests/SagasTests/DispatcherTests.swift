@@ -85,8 +85,12 @@ struct DispatcherTests {
     let order = try await rig.place()
     let cause = try #require(try await rig.events().last)
     let dispatcher = OrderCommandDispatcher(shop: rig.shop)
-    let release = command(
+    var release = command(
       "ReleaseStock", ["order_id": .string(order.text), "products": [1], "reason": "none"])
+    // Undone before it was done: that leaves a tombstone, once.
+    try await dispatcher.dispatch(release, causation: cause)
+    #expect(try await rig.events().last?.type == "StockReservationBarred")
+    release.effectID += "/again"
     do {
       try await dispatcher.dispatch(release, causation: cause)
       Issue.record("nothing was held")

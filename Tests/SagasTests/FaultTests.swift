@@ -141,7 +141,7 @@ struct FaultTests {
     }
     try await rig.running { [rig] _ in
       let order = try await rig.place()
-      try await rig.waitUntil(order, is: .compensated)
+      try await rig.waitUntil(order, is: .compensated, secondsPassing: 10)
       let saga = try await rig.log.stream(OrderFulfilment.stream(order.sagaID))
       #expect(saga.map(\.type).contains("SagaCompensationBlocked"))
       #expect(try await rig.stock(1) == (10, 0))
@@ -167,7 +167,7 @@ struct FaultTests {
     }
     try await rig.running { [rig] _ in
       let order = try await rig.place()
-      try await rig.waitUntil(order, is: .compensated)
+      try await rig.waitUntil(order, is: .compensated, secondsPassing: 10)
       #expect(try await rig.stock(1) == (10, 0))
     }
   }

@@ -10,6 +10,9 @@ struct Happening: Sendable, Hashable, CustomStringConvertible {
     case event(String, Fields)
     case refused(String)
     case nothingToDo(String)
+    case act(SagaAct.Action)
+    /// Nothing happens for so many seconds.
+    case pause(Int64)
   }
 
   var description: String
@@ -52,10 +55,18 @@ struct Happening: Sendable, Hashable, CustomStringConvertible {
   static let cancelRequested = event("OrderCancellationRequested", ["reason": "changed my mind"])
   static let notified = event("NotificationSent")
   static let notNotified = event("NotificationFailed")
+  static let barred = event("StockReservationBarred")
+  static let extended = event("StockHoldExtended")
 
   static let commands = OrderFulfilment.steps.flatMap { [$0.command, $0.compensation] }
     .compactMap(\.self)
 
+  static func pause(seconds: Int64) -> Happening {
+    Happening(description: "\(seconds) s", kind: .pause(seconds))
+  }
+  static func act(_ action: SagaAct.Action) -> Happening {
+    Happening(description: action.name, kind: .act(action))
+  }
   static func refused(_ command: String) -> Happening {
     Happening(description: "refused \(command)", kind: .refused(command))
   }
@@ -66,18 +77,29 @@ struct Happening: Sendable, Hashable, CustomStringConvertible {
   static let all: [Happening] =
     [
       placed, reserved, unavailable, released, payingByHand, paid, declined, possiblyCharged,
-      refunded, voided, confirmed, cancelled, cancelRequested, notified, notNotified,
+      refunded, voided, confirmed, cancelled, cancelRequested, notified, notNotified, barred,
+      extended,
     ] + commands.map(refused) + commands.map(nothingToDo)
 
   /// As the saga gets it, at a position of the log.
-  func input(at position: Int64) -> SagaInput {
-    switch kind {
-    case .event(let type, let data): .event(Self.recorded(type, data, at: position))
-    case .refused(let command): .refused(Self.command(command), reason: "the domain said no")
-    case .nothingToDo(let command):
-      .refused(Self.command(command), reason: OrderFulfilment.nothingToDo)
-    }
+  func input(at position: Int64, _ time: Timestamp = noon) -> SagaInput {
+    let cause: SagaInput.Cause =
+      switch kind {
+      case .event(let type, let data): .event(Self.recorded(type, data, at: position))
+      case .refused(let command):
+        .refused(
+          Self.command(command), reason: "the domain said no", by: Position(position))
+      case .nothingToDo(let command):
+        .refused(
+          Self.command(command), reason: OrderFulfilment.nothingToDo, by: Position(position))
+      case .pause: .timer(epoch: 0)
+      case .act(let action):
+        .act(SagaAct(id: "an act", action, reason: "it must be", by: "ada"))
+      }
+    return SagaInput(cause, saga: Self.order.id.sagaID, at: time)
   }
+
+  static let noon = Timestamp(millisecondsSinceEpoch: 1_767_225_600_000)
 
   private static func command(_ name: String) -> OutgoingCommand {
     OutgoingCommand(effectID: "an effect", name: name, payload: [:])

@@ -30,14 +30,47 @@ struct RecordedSagaEventsTests {
     ("release refused", [.placed, .reserved, .declined, .refused("ReleaseStock"), .cancelled]),
   ]
 
+  private static let stories2: [(name: String, happenings: [Happening])] =
+    stories + [
+      (
+        "held for longer", [.placed, .pause(seconds: 850), .reserved, .extended, .paid]
+      ),
+      ("forced back", [.placed, .reserved, .act(.forceCompensation), .paid, .refunded, .barred]),
+      (
+        "retried by hand, and skipped",
+        [.placed, .reserved, .declined, .refused("ReleaseStock"), .act(.retry), .act(.skip)]
+      ),
+    ]
+
+  /// Version 1 had no timers.
+  private static var samples1: [(name: String, event: SagaEvent)] {
+    var withoutStore = Story([.placed], under: .v1).events[0]
+    withoutStore.order?.store = nil
+    return events(of: stories, under: .v1).map { name, event in
+      var event = event
+      event.timer = nil
+      return (name, event)
+    } + [("an order without a store", withoutStore)]
+  }
+
   private static var samples: [(name: String, event: SagaEvent)] {
+    // Sagas that began under version 1 go on writing.
     var withoutStore = Story([.placed]).events[0]
     withoutStore.order?.store = nil
-    return stories.flatMap { story in
-      Story(story.happenings).events.enumerated().map { index, event in
+    return samples1 + [("version 2: an order without a store", withoutStore)]
+      + events(of: stories, under: .v1).map { ("version 1 today: \($0.name)", $0.event) }
+      + events(of: stories2, under: .v2).map { ("version 2: \($0.name)", $0.event) }
+  }
+
+  private static func events(
+    of stories: [(name: String, happenings: [Happening])],
+    under definition: OrderFulfilment.Definition
+  ) -> [(name: String, event: SagaEvent)] {
+    stories.flatMap { story in
+      Story(story.happenings, under: definition).events.enumerated().map { index, event in
         ("\(story.name), \(index + 1)", event)
       }
-    } + [("an order without a store", withoutStore)]
+    }
   }
 
   private static func lines(_ name: String) throws -> String {

@@ -79,29 +79,48 @@ struct Rig: Sendable {
     let dispatcher = Dispatcher(
       base: OrderCommandDispatcher(shop: Shop(log: log), now: { time.now }),
       before: beforeDispatch, after: afterDispatch)
-    let sagas = ProcessManagerHandler<OrderFulfilment>(log: log, dispatcher: dispatcher)
     let payments = PaymentReactor(
       shop: Shop(log: log), gateway: gateway, logger: logger, clock: time.clock)
     let notifications = NotificationReactor(
       shop: Shop(log: log), channel: LogChannel(logger: logger), logger: logger,
       clock: time.clock)
-    let blocked = BlockedUndoReactor(
-      log: log, dispatcher: dispatcher, logger: logger, clock: time.clock)
     let policies = participants.map {
       $0.policy(log: log, shop: Shop(log: log), dispatcher: dispatcher, logger: logger)
     }
-    let parts: [(String, @Sendable (Recorded) -> String?, Subscription.Handle)] = [
-      (OrderFulfilment.name, OrderFulfilment.sagaID(for:), sagas.handle),
-      (PaymentReactor.name, payments.key(for:), payments.handle),
-      (NotificationReactor.name, notifications.key(for:), notifications.handle),
-      (BlockedUndoReactor.name, blocked.key(for:), blocked.handle),
-    ]
-    return (parts + policies.map { ($0.name, $0.key(for:), $0.handle) }).map { name, key, handle in
-      Subscription(
-        name: name, log: log, checkpoints: checkpoints, logger: logger, key: key,
-        handle: { event in
-          for _ in 0..<deliveries { try await handle(event) }
-        })
+    let orchestrated = Subscription(
+      name: OrderFulfilment.name, log: log, checkpoints: checkpoints, logger: logger
+    ) { position in
+      let session = SagaSession<OrderFulfilment>(
+        log: log, dispatcher: dispatcher, logger: logger, clock: { time.now },
+        // The clock is moved by others; looking at it often costs nothing here.
+        sleep: { _ in try await Task.sleep(for: .milliseconds(2)) })
+      let begun = try await session.begin(after: position)
+      return Subscription.Session(
+        key: begun.key, handle: repeated(begun.handle), companion: begun.companion)
+    }
+    let parts:
+      [(String, @Sendable (Recorded) -> String?, @Sendable (Recorded) async throws -> Void)]
+    parts =
+      [
+        (PaymentReactor.name, payments.key(for:), payments.handle),
+        (NotificationReactor.name, notifications.key(for:), notifications.handle),
+      ] + policies.map { ($0.name, $0.key(for:), $0.handle) }
+    return [orchestrated]
+      + parts.map { name, key, handle in
+        Subscription(
+          name: name, log: log, checkpoints: checkpoints, logger: logger, key: key,
+          handle: { event in
+            for _ in 0..<deliveries { try await handle(event) }
+          })
+      }
+  }
+
+  /// Delivers each event as often as it says.
+  private func repeated(_ handle: @escaping Subscription.Handle) -> Subscription.Handle {
+    { event in
+      var remainder: Subscription.Remainder?
+      for _ in 0..<deliveries { remainder = try await handle(event) ?? remainder }
+      return remainder
     }
   }
 
@@ -139,8 +158,14 @@ struct Rig: Sendable {
     return try events.last.map { try OrderFulfilment.decode($0).stage }
   }
 
-  func waitUntil(_ order: OrderID, is stage: OrderFulfilment.Stage) async throws {
-    try await poll("\(order) is \(stage)") { try await self.stage(of: order) == stage }
+  /// - Parameter secondsPassing: by the rig's clock, at each look.
+  func waitUntil(
+    _ order: OrderID, is stage: OrderFulfilment.Stage, secondsPassing: Int64 = 0
+  ) async throws {
+    try await poll("\(order) is \(stage)") {
+      if secondsPassing > 0 { time.advance(milliseconds: secondsPassing * 1000) }
+      return try await self.stage(of: order) == stage
+    }
   }
 
   /// Until every subscription has handled the whole log.

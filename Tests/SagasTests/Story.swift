@@ -7,8 +7,13 @@ final class Story {
   private(set) var state = OrderFulfilment.initial
   private(set) var events: [SagaEvent] = []
   private(set) var position: Int64 = 0
+  private(set) var now = Happening.noon
 
-  init(_ happenings: [Happening] = []) {
+  /// - Parameter definition: the rules that the saga began with.
+  init(
+    _ happenings: [Happening] = [], under definition: OrderFulfilment.Definition = .current
+  ) {
+    state.definition = definition
     for happening in happenings { take(happening) }
   }
 
@@ -16,12 +21,39 @@ final class Story {
   @discardableResult
   func take(_ happening: Happening) -> SagaEvent? {
     if case .event = happening.kind { position += 1 }
-    return take(happening.input(at: position))
+    if case .pause(let seconds) = happening.kind {
+      now = now.adding(seconds: seconds)
+      return nil
+    }
+    return take(happening.input(at: position, now))
+  }
+
+  /// Time passes, and the saga's timer is fired if it is due by then.
+  @discardableResult
+  func wait(seconds: Int64) -> SagaEvent? {
+    now = now.adding(seconds: seconds)
+    guard let timer = state.timer, timer.due <= now else { return nil }
+    return fire(epoch: timer.epoch)
+  }
+
+  @discardableResult
+  func fire(epoch: Int64) -> SagaEvent? {
+    take(SagaInput(.timer(epoch: epoch), saga: Happening.order.id.sagaID, at: now))
+  }
+
+  /// Why an operator's act is refused now; nil when it is not.
+  func refusal(of action: SagaAct.Action) -> SagaRefusal? {
+    do {
+      _ = try OrderFulfilment.decide(Happening.act(action).input(at: position, now), state)
+      return nil
+    } catch {
+      return error
+    }
   }
 
   @discardableResult
   func take(_ input: SagaInput) -> SagaEvent? {
-    let decided = OrderFulfilment.decide(input, state)
+    guard let decided = try? OrderFulfilment.decide(input, state) else { return nil }
     precondition(decided.count <= 1, "one event an input")
     guard let event = decided.first else { return nil }
     OrderFulfilment.evolve(&state, event)

@@ -42,7 +42,9 @@ struct SagaEntry {
   var input: Int64?
 
   init(_ event: Recorded) throws {
-    guard (1...2).contains(event.schema) else { throw UnknownEvent(type: event.type, schema: event.schema) }
+    guard (1...2).contains(event.schema) else {
+      throw UnknownEvent(type: event.type, schema: event.schema)
+    }
     let data = event.data
     sagaID = try data.string("saga_id")
     orderID = try data.orderID()

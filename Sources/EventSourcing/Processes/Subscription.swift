@@ -20,10 +20,10 @@ public final class Subscription: Service {
   /// What is done between taking a subscription over and giving it up.
   public struct Session: Sendable {
     /// Nil for events that are none of this subscription's business.
-    var key: @Sendable (Recorded) -> String?
-    var handle: Handle
+    public let key: @Sendable (Recorded) -> String?
+    public let handle: Handle
     /// Runs beside; ends when cancelled.
-    var companion: @Sendable () async -> Void
+    public let companion: @Sendable () async -> Void
 
     public init(
       key: @escaping @Sendable (Recorded) -> String?, handle: @escaping Handle,

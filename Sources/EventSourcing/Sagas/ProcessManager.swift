@@ -148,10 +148,12 @@ public struct SagaAct: Sendable, Hashable {
   }
 
   public var fields: Fields {
-    ["action": .string(action.name), "reason": .string(reason), "by": .string(by)]
+    [
+      "id": .string(id), "action": .string(action.name), "reason": .string(reason),
+      "by": .string(by),
+    ]
   }
 
-  /// The id is not recorded with the act: it is in the commit.
   public init(fields: Fields) throws {
     let name = try fields.string("action")
     let actions: [Action] = [.retry, .skip, .forceCompensation, .resume]
@@ -159,7 +161,8 @@ public struct SagaAct: Sendable, Hashable {
       throw FieldError("action", .invalid("\(name) is not known here"))
     }
     self.init(
-      id: "", action, reason: try fields.string("reason"), by: try fields.string("by"))
+      id: try fields.string("id"), action, reason: try fields.string("reason"),
+      by: try fields.string("by"))
   }
 }
 

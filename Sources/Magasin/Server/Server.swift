@@ -203,7 +203,8 @@ struct Server {
       },
       Subscription(
         name: NotificationReactor.name, log: log, checkpoints: store, logger: logger,
-        process: ProcessIdentity.process, key: notifications.key(for:), handle: notifications.handle),
+        process: ProcessIdentity.process, key: notifications.key(for:), handle: notifications.handle
+      ),
     ]
   }
 }

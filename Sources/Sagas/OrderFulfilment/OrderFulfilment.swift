@@ -124,7 +124,7 @@ public enum OrderFulfilment: ProcessManager {
           Moments(state, at: input.at))
       },
       failure: failure, definition: state.definition)
-    event.settings = move.kind == .started ? state.settings : nil
+    if move.kind == .started, state.definition.hasDeadlines { event.settings = state.settings }
     event.act = act
     event.timer = timer(after: move, state, at: input.at)
     return event

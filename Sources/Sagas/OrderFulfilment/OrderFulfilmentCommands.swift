@@ -35,7 +35,8 @@ extension OrderFulfilment {
     return OutgoingCommand(
       effectID: effectID(order.id, step, direction), name: name,
       payload: direction == .forward
-        ? payload(for: step, of: order, moments) : payload(undoing: step, of: order, because: failure))
+        ? payload(for: step, of: order, moments)
+        : payload(undoing: step, of: order, because: failure))
   }
 
   private static func payload(
