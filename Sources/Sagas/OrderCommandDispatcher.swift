@@ -23,6 +23,8 @@ public struct OrderCommandDispatcher: CommandDispatcher {
       causationID: causation.eventID, timestamp: now(), serviceName: "sagas",
       metadata: causation.header.context.metadata)
     let receipt: Shop.Receipt
+    CrashPoint.pass("before \(command.name)")
+    defer { CrashPoint.pass("after \(command.name)") }
     do {
       receipt = try await send(command, context)
     } catch  where Self.isFinal(error) {

@@ -211,7 +211,9 @@ public final class Subscription: Service {
           renewed = now
         }
         guard checkpoint > saved else { continue }
+        CrashPoint.pass("before a checkpoint")
         try await checkpoints.saveCheckpoint(checkpoint, of: name)
+        CrashPoint.pass("after a checkpoint")
         saved = checkpoint
       } catch {
         if lease.leased != nil, .now - renewed >= ProjectionLease.duration { return false }

@@ -160,7 +160,9 @@ public final class SagaHandler<P: ProcessManager>: Sendable {
       commandID: CommandID(derivedFrom: "\(P.name)/\(id)/\(input.key)"),
       correlationID: event.correlationID, causationID: event.eventID, timestamp: input.at,
       serviceName: "sagas", metadata: event.header.context.metadata)
+    CrashPoint.pass("before the saga's commit on \(input.key)")
     let outcome = try await carryOut(input, on: id, context)
+    CrashPoint.pass("after the saga's commit on \(input.key)")
     if outcome.events.contains(where: { $0.type == SagaMark.Kind.suspended.rawValue }) {
       state.withLock { $0.counts.suspended += 1 }
     }

@@ -81,7 +81,10 @@ public struct NotificationReactor: Sendable {
     var attempt = 0
     while true {
       do {
-        return .success(try await channel.send(message))
+        CrashPoint.pass("before a message is sent")
+        let id = try await channel.send(message)
+        CrashPoint.pass("after a message was sent")
+        return .success(id)
       } catch let cancellation as CancellationError {
         throw cancellation
       } catch {

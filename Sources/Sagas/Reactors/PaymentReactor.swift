@@ -83,7 +83,10 @@ public final class PaymentReactor: Sendable {
           if hasWaited { try await checkWanted(payment, event) }
           return try await charge(payment)
         }
-        if let outcome { return try await record(outcome, payment, event) }
+        if let outcome {
+          try await record(outcome, payment, event)
+          return CrashPoint.pass("after the charge's outcome was recorded")
+        }
       } catch let error as PaymentGatewayError {
         report(error, attempt, payment.effectID)
         let pause = chargeBackoff.delay(attempt: attempt)
@@ -105,6 +108,8 @@ public final class PaymentReactor: Sendable {
     _ payment: PaymentInitiated
   ) async throws(PaymentGatewayError) -> ChargeOutcome {
     let isFirstDoubt = doubts.withLock { $0.insert(payment.effectID).inserted }
+    CrashPoint.pass("before the charge")
+    defer { CrashPoint.pass("after the charge") }
     do {
       return try await gateway.charge(
         ChargeRequest(
@@ -173,10 +178,15 @@ public final class PaymentReactor: Sendable {
       attempt += 1
       do {
         let outcome = try await breaker.request(before: nil) { _ in
-          try await gateway.refund(
+          CrashPoint.pass("before the refund")
+          defer { CrashPoint.pass("after the refund") }
+          return try await gateway.refund(
             effectID: charge.effectID, refundEffectID: request.effectID, amount: request.amount)
         }
-        if let outcome { return try await record(outcome, request, event) }
+        if let outcome {
+          try await record(outcome, request, event)
+          return CrashPoint.pass("after the refund's outcome was recorded")
+        }
       } catch let error as PaymentGatewayError {
         report(error, attempt, request.effectID)
         try await pause(refundBackoff.delay(attempt: attempt))

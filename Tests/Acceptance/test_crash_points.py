@@ -1,0 +1,133 @@
+"""The server killed at every point around a commit, a dispatch, an outside call: every saga ends.
+
+`MAGASIN_CRASH_AT=k` kills it at the k-th point that it passes. Of each combination a few points are
+taken, others at every run; with MAGASIN_CRASH_POINTS=all in the environment every one (half an hour).
+"""
+
+import contextlib
+import os
+import random
+
+from client import BROKEN, poll
+from invariants import check_log
+from server import StartFailure
+from shopping import change_stock, new_key, place, settle, stream
+
+ORDER = 95
+PRODUCT = 115
+STOCK = 10_000
+POINTS_MAX = 120
+POINTS_SAMPLED = 2
+LYING = {"failure_rate": 1, "failure_codes": ["DONE_BUT_ERROR"]}
+HONEST = {"failure_rate": 0, "failure_codes": ["CARD_DECLINED"]}
+ENDS = {"success": "OrderConfirmed", "unavailable": "OrderCancelled",
+        "declined": "OrderCancelled", "dead": "OrderCancelled", "lying": None}
+
+
+@contextlib.contextmanager
+def environment(**variables):
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def restart(parts, at=None):
+    """A new server that dies at the point of that number. Whether it came up."""
+    parts.client.close()
+    if parts.server.is_running:
+        parts.server.kill()
+    with environment(**({} if at is None else {"MAGASIN_CRASH_AT": str(at)})):
+        try:
+            parts.start_server()
+        except StartFailure:
+            return False
+    return True
+
+
+def order_of(scenario, saga):
+    quantity = 900_000 if scenario == "unavailable" else 1
+    more = {"payment_method": "test_card_declined"} if scenario == "declined" else {}
+    return {"quantity": quantity, "saga": saga, **more}
+
+
+def ended(client, order):
+    names = [event["event_type"] for event in stream(client, "orders", order)]
+    return names[-1] if names[-1] in ("OrderConfirmed", "OrderCancelled") else None
+
+
+def crash_at(parts, point, body, headers):
+    """One order, with a server that dies at a point, if it passes as many."""
+    if not restart(parts, point):
+        return
+    with contextlib.suppress(*BROKEN):
+        placed = place(parts.client, PRODUCT, headers=headers, **body)
+        poll("the order has ended, or the server", lambda: not parts.server.is_running
+             or ended(parts.client, placed.id), within=30, every=0.02)
+    # What comes after the order's end, up to the checkpoint.
+    with contextlib.suppress(AssertionError):
+        poll("the server dies", lambda: not parts.server.is_running, within=1.5)
+
+
+def carry_out(parts, point, scenario, saga):
+    """The same with what the scenario needs, and then a server that lives. Whether it had died,
+    and the order's id: the command is sent again, which does nothing new."""
+    if scenario == "dead":
+        parts.payments.kill()
+    if scenario == "lying":
+        with parts.payments_client() as provider:
+            provider.request("PUT", "/configuration", json_body=LYING).expect(200)
+    body, headers = order_of(scenario, saga), new_key()
+    crash_at(parts, point, body, headers)
+    died = not parts.server.is_running
+    if died:
+        restart(parts)
+    order = place(parts.client, PRODUCT, headers=headers, **body).id
+    if scenario == "dead":
+        with contextlib.suppress(AssertionError):
+            poll("the payment is given up", lambda: ended(parts.client, order), within=9)
+        parts.start_payments()
+    if scenario == "lying":
+        with parts.payments_client() as provider:
+            provider.request("PUT", "/configuration", json_body=HONEST).expect(200)
+    end = poll(f"{order} ends", lambda: ended(parts.client, order), within=60)
+    assert ENDS[scenario] in (None, end), (scenario, saga, point, order, end)
+    return died, order
+
+
+def check_provider(parts, orders):
+    """To the cent: what the provider has kept of each order is what the log says."""
+    for order in orders:
+        names = {event["event_type"]: event for event in stream(parts.client, "orders", order)}
+        stands = "OrderConfirmed" in names and "OrderCancelled" not in names
+        total = names["OrderInitiated"]["data"]["total_amount"]
+        with parts.payments_client() as provider:
+            payments = provider.get(f"/payments?order_id={order}").expect(200).json["payments"]
+        kept = sum(payment["captured_amount"] - payment["refunded_amount"] for payment in payments)
+        assert kept == (total if stands else 0), (order, kept, total, stands)
+
+
+def test_the_server_may_die_at_any_point(world):
+    parts = world.parts
+    change_stock(parts.client, PRODUCT, STOCK, "restock").expect(202)
+    everything = os.environ.get("MAGASIN_CRASH_POINTS") == "all"
+    deaths, orders = 0, []
+    for saga in ("orchestrated", "choreographed"):
+        for scenario in ENDS:
+            points = (range(1, POINTS_MAX) if everything
+                      else sorted(random.sample(range(1, 36), POINTS_SAMPLED)))
+            for point in points:
+                died, order = carry_out(parts, point, scenario, saga)
+                orders.append(order)
+                deaths += died
+                if everything and not died:
+                    break
+    restart(parts)
+    settle(parts.client)
+    check_log(parts.client)
+    check_provider(parts, orders)
+    assert deaths > 0, "no server has died"
+    print(f"{deaths} deaths, {len(orders)} orders")
