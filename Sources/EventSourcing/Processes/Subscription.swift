@@ -52,7 +52,7 @@ public final class Subscription: Service {
   ///   - key: nil for events that are none of this subscription's business.
   public init(
     name: String, log: any EventLog, checkpoints: any ReadModelStore, logger: Logger,
-    outstandingMax: Int = 4096, lanesMax: Int = 64, key: @escaping @Sendable (Recorded) -> String?,
+    outstandingMax: Int = 4096, lanesMax: Int = 256, key: @escaping @Sendable (Recorded) -> String?,
     handle: @escaping Handle
   ) {
     self.name = name
@@ -154,10 +154,10 @@ public final class Subscription: Service {
           }
         }
         next = state.withLock { $0.finish(event, key: key) }
-        if next != nil { await log.giveWay(atMost: Self.pauseMax) }
+        if next != nil { await log.giveWay(atMost: Self.pauseMax, to: .flood) }
       }
       lane = lanes.withLock { $0.next() }
-      if lane != nil { await log.giveWay(atMost: Self.pauseMax) }
+      if lane != nil { await log.giveWay(atMost: Self.pauseMax, to: .flood) }
     }
   }
 

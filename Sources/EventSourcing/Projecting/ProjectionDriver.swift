@@ -125,7 +125,7 @@ public final class ProjectionDriver<P: Projection>: Service {
       }
       succeeded()
       isGivingWay = await reader.log.giveWay(
-        atMost: min((.now - begun) * 20, ProjectionPace.pauseMax))
+        atMost: min((.now - begun) * 20, ProjectionPace.pauseMax), to: .flood)
     }
   }
 

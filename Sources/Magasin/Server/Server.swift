@@ -107,7 +107,7 @@ struct Server {
       subscriptions += reactors(log, store, shop, gateway)
       services.append(gateway)
     }
-    services += subscriptions.map { Background.Hosted(service: $0) }
+    services += subscriptions.map { Background.Carrying(service: $0) }
     let rebuilds = ProjectionOperator(
       log: log, store: store, board: board, process: process, logger: logger)
     if roles.contains(.projections) { services.append(Background.Hosted(service: rebuilds)) }
