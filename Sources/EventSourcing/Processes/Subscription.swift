@@ -25,24 +25,73 @@ public final class Subscription: Service {
   private let outstandingMax: Int
   private let lanesMax: Int
   private let state: Mutex<SubscriptionWindow>
-  private let lanes = Mutex(Lanes())
+  private let begins: @Sendable (Recorded) -> Bool
+  private let lanes: Mutex<Lanes>
 
-  /// Keys with events to handle: some at work, the others in line.
+  /// A key with events to handle, and whether they are a beginning.
+  private struct Lane {
+    var first: Recorded
+    var key: String
+    var isBeginning: Bool
+  }
+
+  /// Keys with events to handle: some at work, the others in line. What has begun goes before what
+  /// begins: when more begins than can be ended, a few wait long, and not all of them at each step.
   private struct Lanes {
+    let lanesMax: Int
+    /// So many of them, at most, for what begins.
+    let beginningsMax: Int
     var running = 0
-    var waiting: [(first: Recorded, key: String)] = []
-    var taken = 0
+    var runningBeginnings = 0
+    var waiting = Line()
+    var beginnings = Line()
+
+    struct Line {
+      private var lanes: [Lane] = []
+      private var taken = 0
+
+      var first: Lane? { taken < lanes.count ? lanes[taken] : nil }
+
+      mutating func append(_ lane: Lane) { lanes.append(lane) }
+
+      mutating func popFirst() -> Lane? {
+        guard let lane = first else { return nil }
+        taken += 1
+        if taken == lanes.count || taken > 1024, taken * 2 > lanes.count {
+          lanes.removeFirst(taken)
+          taken = 0
+        }
+        return lane
+      }
+    }
+
+    init(lanesMax: Int) {
+      self.lanesMax = lanesMax
+      beginningsMax = max(1, lanesMax / 4)
+    }
+
+    /// True when a worker is to be started for it; otherwise it stands in line.
+    mutating func enter(_ lane: Lane) -> Bool {
+      let hasPlace = !lane.isBeginning || runningBeginnings < beginningsMax
+      guard running < lanesMax, hasPlace else {
+        if lane.isBeginning { beginnings.append(lane) } else { waiting.append(lane) }
+        return false
+      }
+      running += 1
+      if lane.isBeginning { runningBeginnings += 1 }
+      return true
+    }
 
     /// The next one in line, for a worker that is through with its own.
-    mutating func next() -> (first: Recorded, key: String)? {
-      guard taken < waiting.count else {
-        waiting = []
-        taken = 0
-        running -= 1
-        return nil
+    mutating func next(after lane: Lane) -> Lane? {
+      if lane.isBeginning { runningBeginnings -= 1 }
+      if let next = waiting.popFirst() { return next }
+      if runningBeginnings < beginningsMax, let next = beginnings.popFirst() {
+        runningBeginnings += 1
+        return next
       }
-      taken += 1
-      return waiting[taken - 1]
+      running -= 1
+      return nil
     }
   }
 
@@ -50,10 +99,11 @@ public final class Subscription: Service {
   ///   - outstandingMax: events read and not yet handled, at most; reading waits beyond it.
   ///   - lanesMax: keys that are worked on at the same time, at most.
   ///   - key: nil for events that are none of this subscription's business.
+  ///   - begins: whether something begins with an event; it waits while there is much to go on with.
   public init(
     name: String, log: any EventLog, checkpoints: any ReadModelStore, logger: Logger,
     outstandingMax: Int = 4096, lanesMax: Int = 256, key: @escaping @Sendable (Recorded) -> String?,
-    handle: @escaping Handle
+    begins: @escaping @Sendable (Recorded) -> Bool = { _ in false }, handle: @escaping Handle
   ) {
     self.name = name
     self.log = log
@@ -62,7 +112,9 @@ public final class Subscription: Service {
     self.handle = handle
     self.logger = logger
     self.outstandingMax = outstandingMax
+    self.begins = begins
     self.lanesMax = lanesMax
+    lanes = Mutex(Lanes(lanesMax: lanesMax))
     self.state = Mutex(SubscriptionWindow(from: .start))
   }
 
@@ -71,12 +123,17 @@ public final class Subscription: Service {
     state.withLock { ($0.checkpoint, $0.outstanding) }
   }
 
+  /// When the first was asked for of those that wait for their beginning; nil when none does.
+  public var oldestBeginning: Timestamp? {
+    lanes.withLock { $0.beginnings.first?.first.timestamp }
+  }
+
   /// Runs until cancelled or told to shut down. Faults of the log are waited out.
   public func run() async throws {
     await cancelWhenGracefulShutdown { [self] in
       let start = await firstCheckpoint()
       state.withLock { $0 = SubscriptionWindow(from: start) }
-      lanes.withLock { $0 = Lanes() }
+      lanes.withLock { $0 = Lanes(lanesMax: lanesMax) }
       await withDiscardingTaskGroup { group in
         group.addTask { await self.saveCheckpoints(from: start) }
         await self.read(&group)
@@ -118,15 +175,8 @@ public final class Subscription: Service {
         for event in commits.lazy.flatMap(\.events) {
           guard let key = key(event) else { continue }
           guard state.withLock({ $0.admit(event, key: key) }) else { continue }
-          let startsWorker = lanes.withLock { lanes in
-            if lanes.running < lanesMax {
-              lanes.running += 1
-              return true
-            }
-            lanes.waiting.append((event, key))
-            return false
-          }
-          if startsWorker { group.addTask { await self.work(event, key: key) } }
+          let lane = Lane(first: event, key: key, isBeginning: begins(event))
+          if lanes.withLock({ $0.enter(lane) }) { group.addTask { await self.work(lane) } }
         }
         state.withLock { $0.didRead(through: last.header.lastPosition) }
       } catch {
@@ -137,10 +187,10 @@ public final class Subscription: Service {
   }
 
   /// Works off a lane until it is empty, and then those that wait for a worker.
-  private func work(_ first: Recorded, key: String) async {
-    var lane: (first: Recorded, key: String)? = (first, key)
-    while let (first, key) = lane {
-      var next: Recorded? = first
+  private func work(_ first: Lane) async {
+    var lane: Lane? = first
+    while let current = lane {
+      var next: Recorded? = current.first
       while let event = next {
         var attempt = 0
         while true {
@@ -153,10 +203,10 @@ public final class Subscription: Service {
             await pause(attempt, after: error, event: event)
           }
         }
-        next = state.withLock { $0.finish(event, key: key) }
+        next = state.withLock { $0.finish(event, key: current.key) }
         if next != nil { await log.giveWay(atMost: Self.pauseMax, to: .flood) }
       }
-      lane = lanes.withLock { $0.next() }
+      lane = lanes.withLock { $0.next(after: current) }
       if lane != nil { await log.giveWay(atMost: Self.pauseMax, to: .flood) }
     }
   }

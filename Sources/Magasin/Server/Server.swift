@@ -35,6 +35,10 @@ struct Server {
   /// work: who would wait longer is better told at once.
   private static let outstandingAppendsMax = 1_000
   private static let outstandingPaymentsMax = 20_000
+  /// Orders that are known to the sagas and not carried out.
+  private static let outstandingSagasMax = 20_000
+  /// For so long an order may wait to be begun; while one has waited longer, new ones are refused.
+  private static let beginningSecondsMax: Int64 = 30
   static let connections = HTTP1Channel.Configuration(
     idleTimeout: .seconds(60),
     httpDecoderConfiguration: .init(
@@ -88,6 +92,7 @@ struct Server {
     let monitor = DatabaseMonitor(database)
     var services: [any Service] = [monitor]
     var subscriptions: [Subscription] = []
+    var fulfilment: Subscription?
     if !roles.isDisjoint(with: [.projections, .sagas, .reactors]) {
       services.append(ChangeStreamDoorbell(log, logger: logger))
     }
@@ -101,7 +106,11 @@ struct Server {
       services.append(
         Background.Hosted(service: StuckOrdersGauge(queries: watcher, board: board)))
     }
-    if roles.contains(.sagas) { subscriptions += sagas(log, store, shop) }
+    if roles.contains(.sagas) {
+      let sagas = sagas(log, store, shop)
+      fulfilment = sagas.first
+      subscriptions += sagas
+    }
     if roles.contains(.reactors) {
       let gateway = HTTPPaymentGateway(baseURL: configuration.payments)
       subscriptions += reactors(log, store, shop, gateway)
@@ -128,6 +137,10 @@ struct Server {
           gauges.update()
           return PrometheusRegistry.shared.text
         }, openAPI: OpenAPIDocument.text, serviceName: "magasin",
+        isBehind: { [fulfilment] in
+          guard let oldest = fulfilment?.oldestBeginning else { return false }
+          return oldest.adding(seconds: Self.beginningSecondsMax) < .now
+        },
         isUnavailable: { ($0 as? MongoError).map { $0.isTransient } ?? false }))
     services.append(application(router, onListening: onListening))
     services.append(ShutdownLimit(logger: logger))
@@ -167,7 +180,8 @@ struct Server {
     return [
       Subscription(
         name: OrderFulfilment.name, log: log, checkpoints: store, logger: logger,
-        key: OrderFulfilment.sagaID(for:), handle: handler.handle),
+        outstandingMax: Self.outstandingSagasMax, key: OrderFulfilment.sagaID(for:),
+        begins: OrderFulfilment.begins(with:), handle: handler.handle),
       Subscription(
         name: BlockedUndoReactor.name, log: log, checkpoints: store, logger: logger,
         key: blocked.key(for:), handle: blocked.handle),
