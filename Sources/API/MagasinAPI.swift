@@ -24,6 +24,8 @@ public struct MagasinAPI {
     public var openAPI: String
     /// Written into every commit, and shown at `/`.
     public var serviceName: String
+    /// Whether orders wait for too long to be carried out: no more are taken then.
+    public var isBehind: @Sendable () -> Bool
     /// Whether an error of the storage means that it cannot be reached now: 503 instead of 500.
     public var isUnavailable: @Sendable (any Error) -> Bool
     /// How long a query waits for `min_position`.
@@ -35,7 +37,7 @@ public struct MagasinAPI {
       reader: ReadModelReader? = nil, projections: (any ProjectionAdministration)? = nil,
       readiness: @escaping @Sendable () async -> ReadinessReport = { ReadinessReport(checks: []) },
       metricsText: @escaping @Sendable () -> String = { "" }, openAPI: String = "",
-      serviceName: String = "magasin",
+      serviceName: String = "magasin", isBehind: @escaping @Sendable () -> Bool = { false },
       isUnavailable: @escaping @Sendable (any Error) -> Bool = { _ in false },
       minimumPositionWaitMax: Duration = .seconds(2)
     ) {
@@ -49,6 +51,7 @@ public struct MagasinAPI {
       self.metricsText = metricsText
       self.openAPI = openAPI
       self.serviceName = serviceName
+      self.isBehind = isBehind
       self.isUnavailable = isUnavailable
       self.minimumPositionWaitMax = minimumPositionWaitMax
     }
@@ -60,7 +63,7 @@ public struct MagasinAPI {
     let router = Router(context: APIContext.self, options: [.autoGenerateHeadEndpoints])
     router.add(
       middleware: EdgeMiddleware(
-        admission: Admission(log: services.log),
+        admission: Admission(log: services.log, isBehind: services.isBehind),
         problems: ProblemAnswers(routes: table, isUnavailable: services.isUnavailable)))
     OperationalRoutes(services: services).register(on: router)
     if services.servesEventStore {

@@ -92,6 +92,17 @@ private final class SlowLog: ForwardingLog {
   }
 }
 
+/// A log that lets nobody read a stream.
+private struct UnreadableStreams: ForwardingLog {
+  struct Unreadable: Error {}
+
+  let base: InMemoryLog
+
+  func readStream(
+    _ stream: StreamName, from version: Version, limit: Int
+  ) async throws -> [Recorded] { throw Unreadable() }
+}
+
 @Suite("The command handler")
 struct CommandHandlerTests {
   private let log = InMemoryLog()
@@ -352,6 +363,28 @@ struct CommandHandlerTests {
     await #expect(throws: AppendConflict.self) {
       try await handler.handle(.add(-3), on: "a", context: context(), expected: .noStream)
     }
+  }
+
+  @Test("a command that begins a stream does not read it, and is done once")
+  func beginning() async throws {
+    let unread = CommandHandler<Counter>(log: UnreadableStreams(base: log))
+    let command = CommandID.random()
+    let first = try await unread.begin(.add(1), on: "a", context: context(command))
+    let second = try await handler.begin(.add(1), on: "a", context: context(command))
+    #expect(!first.isRepeated && second.isRepeated)
+    let folded = try await total("a")
+    #expect(folded == 1)
+  }
+
+  @Test("a command that was to begin a stream is decided on what another process has begun")
+  func beginningOfNone() async throws {
+    try await appendBehind(log, 5, to: "a")
+    let reached = try await handler.begin(.reach(5), on: "a", context: context())
+    #expect(reached.commit == nil)
+    try await appendBehind(log, 5, to: "b")
+    try await handler.begin(.add(-3), on: "b", context: context())
+    let folded = try await total("b")
+    #expect(folded == 2)
   }
 
   @Test("an explicit version that another process has reached is accepted")

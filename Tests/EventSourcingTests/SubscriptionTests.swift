@@ -210,4 +210,41 @@ struct SubscriptionTests {
     }
     #expect(handled.events.count == 1200)
   }
+
+  @Test("what goes on is handled before what begins and was there earlier")
+  func begunFirst() async throws {
+    let gate = Gate()
+    let handled = Handled()
+    let subscription = Subscription(
+      name: "test", log: log, checkpoints: store,
+      logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, lanesMax: 1,
+      key: \.stream.id, begins: { $0.stream.category == "beginnings" },
+      handle: { event in
+        await gate.pass()
+        try handled.take(event)
+      })
+    try await append("a", category: "beginnings")
+    try await append("b", category: "beginnings")
+    try await append("c", category: "beginnings")
+    try await append("d")
+    try await running(subscription) {
+      try await eventually { subscription.progress.outstanding == 4 }
+      #expect(subscription.oldestBeginning != nil)
+      gate.open()
+      try await eventually { subscription.progress.checkpoint == Position(4) }
+      #expect(subscription.oldestBeginning == nil)
+    }
+    #expect(handled.events.map(\.stream.id) == ["a", "d", "b", "c"])
+  }
+}
+
+/// Holds everybody back until it is opened.
+private final class Gate: Sendable {
+  private let isOpen = Mutex(false)
+
+  func open() { isOpen.withLock { $0 = true } }
+
+  func pass() async {
+    while !isOpen.withLock({ $0 }) { try? await Task.sleep(for: .milliseconds(1)) }
+  }
 }

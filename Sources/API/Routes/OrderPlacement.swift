@@ -14,6 +14,8 @@ struct OrderPlacement {
     var commandID: CommandID
     var fields: Fields
     var position: Position?
+    /// By an earlier request of the same command.
+    var isRepeated: Bool
     var placedAt: Timestamp
   }
 
@@ -33,7 +35,7 @@ struct OrderPlacement {
         .init(key: "total_amount", value: placed.total.value),
         .init(key: "currency", value: .string(placed.total.currency.code)),
       ]),
-      position: placed.receipt.position,
+      position: placed.receipt.position, isRepeated: placed.receipt.isRepeated,
       placedAt: placed.receipt.commit?.header.context.timestamp ?? command.context.timestamp)
   }
 
@@ -45,7 +47,8 @@ struct OrderPlacement {
       position: accepted.position, location: Self.location(accepted.orderID))
     guard let seconds = Preference.waitSeconds(request) else { return answer.response }
     answer.waited = seconds
-    switch await outcomes.wait(for: accepted.orderID, seconds: seconds) {
+    let placed = accepted.isRepeated ? nil : accepted.position
+    switch await outcomes.wait(for: accepted.orderID, placed: placed, seconds: seconds) {
     case nil: break
     case .confirmed(let position):
       answer.status = .created

@@ -10,7 +10,9 @@ extension Shop {
     let notification = NotificationRequested(
       orderID: order, userID: user, recipient: recipient, kind: kind, channel: channel,
       subject: subject)
-    return try await handle(.request(notification), of: order, context)
+    return Receipt(
+      try await notifications.begin(
+        .request(notification), on: order.notificationID.text, context: context))
   }
 
   /// - Throws: ``NotificationRejection/notRequested``.

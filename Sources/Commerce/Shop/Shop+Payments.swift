@@ -39,7 +39,8 @@ extension Shop {
     let payment = PaymentInitiated(
       orderID: order, userID: user, amount: amount, paymentMethod: method, effectID: effectID,
       deadline: deadline ?? self.deadline(context))
-    return try await handle(.initiate(payment), of: order, context)
+    return Receipt(
+      try await payments.begin(.initiate(payment), on: order.paymentID.text, context: context))
   }
 
   /// Asks for the money back, once. Nothing to give back: no event. Not initiated yet:

@@ -62,6 +62,7 @@ public final class CommandHandler<D: Decider>: Sendable {
   @usableFromInline let cache: Mutex<DecidedStates<D>>
   /// Nil: streams are read from their first event.
   @usableFromInline let snapshots: AutomaticSnapshots<D>?
+  @usableFromInline let novelty = Novelty()
 
   /// - Parameter cachedStreamsMax: streams whose state is kept in memory, about.
   public convenience init(
@@ -102,6 +103,27 @@ public final class CommandHandler<D: Decider>: Sendable {
     try await carryOut(on: [id], context: context, reads: reads) {
       attempt(command, on: id, context: context, expected: expected, reads: reads)
     }
+  }
+
+  /// Does a command that begins an aggregate, as a rule: a stream that this process has not met is
+  /// taken for new instead of being read. Where it is not, all is as with ``handle(_:on:context:expected:reads:)``.
+  @discardableResult
+  @inlinable
+  public func begin(
+    _ command: D.Command, on id: String, context: CommitContext
+  ) async throws -> Outcome {
+    let isKnown = cache.withLock { $0.entries[D.stream(id)] != nil }
+    if !isKnown, novelty.isNewLikely() {
+      do {
+        let outcome = try await handle(command, on: id, context: context, expected: .noStream)
+        if outcome.isRepeated { novelty.noteRepetition() }
+        return outcome
+      } catch is AppendConflict {
+        // Something else was first.
+        novelty.noteRepetition()
+      }
+    }
+    return try await handle(command, on: id, context: context)
   }
 
   /// Decides over several aggregates at once; their events land in one commit or not at all.

@@ -2,16 +2,28 @@ import Synchronization
 
 /// Wakes readers when the log has grown. It says "look", it carries no data, and losing a ring
 /// costs a reader no more than its timeout.
+///
+/// A dozen readers wait a thousand times a second and are woken almost always: one timer serves all.
 public final class Doorbell: Sendable {
+  private struct Waiter {
+    var continuation: CheckedContinuation<Void, Never>
+    var deadline: ContinuousClock.Instant
+  }
+
   private struct State {
     var head = Position.start
-    var waiting: [Int: CheckedContinuation<Void, Never>] = [:]
+    var waiting: [Int: Waiter] = [:]
     var nextID = 0
+    /// When the timer looks for those whose time is over; nil: it does not run.
+    var nextLook: ContinuousClock.Instant?
+    var timer: Task<Void, Never>?
   }
 
   private let state = Mutex(State())
 
   public init() {}
+
+  deinit { state.withLock { $0.timer?.cancel() } }
 
   /// The highest position that was rung.
   public var head: Position { state.withLock(\.head) }
@@ -20,10 +32,10 @@ public final class Doorbell: Sendable {
     let woken = state.withLock { state in
       state.head = max(state.head, position)
       let woken = Array(state.waiting.values)
-      state.waiting.removeAll()
+      state.waiting.removeAll(keepingCapacity: true)
       return woken
     }
-    for continuation in woken { continuation.resume() }
+    for waiter in woken { waiter.continuation.resume() }
   }
 
   /// Returns when a position after `position` was rung, or after `timeout`, or when cancelled.
@@ -34,32 +46,57 @@ public final class Doorbell: Sendable {
       return state.nextID
     }
     guard let id else { return }
-    // The timer starts when the waiter is in its place: fired earlier, it would release nobody.
-    let timer = Mutex<Task<Void, any Error>?>(nil)
+    let deadline = ContinuousClock.now + timeout
     await withTaskCancellationHandler {
       await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
         let mustWait = state.withLock { state in
           guard state.head <= position, !Task.isCancelled else { return false }
-          state.waiting[id] = continuation
+          state.waiting[id] = Waiter(continuation: continuation, deadline: deadline)
+          if state.nextLook.map({ deadline < $0 }) ?? true { startTimer(at: deadline, &state) }
           return true
         }
         guard mustWait else { return continuation.resume() }
-        timer.withLock {
-          $0 = Task {
-            try await Task.sleep(for: timeout)
-            self.release(id)
-          }
-        }
         // Cancelled in between: the handler below found nobody.
         if Task.isCancelled { release(id) }
       }
     } onCancel: {
       release(id)
     }
-    timer.withLock { $0?.cancel() }
+  }
+
+  private func startTimer(at deadline: ContinuousClock.Instant, _ state: inout State) {
+    state.timer?.cancel()
+    state.nextLook = deadline
+    state.timer = Task { [weak self] in
+      var next = deadline
+      while true {
+        do { try await Task.sleep(until: next, clock: .continuous) } catch { return }
+        guard let later = self?.look() else { return }
+        next = later
+      }
+    }
+  }
+
+  /// Lets those go whose time is over; answers when to look again, nil when nobody waits or
+  /// another timer does it.
+  private func look() -> ContinuousClock.Instant? {
+    var released: [CheckedContinuation<Void, Never>] = []
+    let next: ContinuousClock.Instant? = state.withLock { state in
+      // Cancelled under the lock: another one has begun.
+      if Task.isCancelled { return nil }
+      let now = ContinuousClock.now
+      for (id, waiter) in state.waiting where waiter.deadline <= now {
+        state.waiting[id] = nil
+        released.append(waiter.continuation)
+      }
+      state.nextLook = state.waiting.values.map(\.deadline).min()
+      return state.nextLook
+    }
+    for continuation in released { continuation.resume() }
+    return next
   }
 
   private func release(_ id: Int) {
-    state.withLock { $0.waiting.removeValue(forKey: id) }?.resume()
+    state.withLock { $0.waiting.removeValue(forKey: id) }?.continuation.resume()
   }
 }

@@ -13,10 +13,13 @@ public protocol EventLog: Sendable {
   /// The ticket's outcome throws ``AppendConflict``, ``CommandIDReused`` or ``AppendFailure``.
   func enqueue(_ commit: ProposedCommit) -> AppendTicket
 
-  /// Called by background work between two steps: returns as soon as there are few requests at
-  /// work, and after `longest` in any case. Answers whether there were many.
+  /// Whether so much is appended at the moment.
+  func isUnder(_ pressure: AppendPressure) -> Bool
+
+  /// Called by background work between two steps: returns as soon as less is appended than that, and
+  /// after `longest` in any case. Answers whether it was as much.
   @discardableResult
-  func giveWay(atMost longest: Duration) async -> Bool
+  func giveWay(atMost longest: Duration, to pressure: AppendPressure) async -> Bool
 
   /// Whether an append would be refused now, since too many have no outcome yet.
   var isOverloaded: Bool { get }
@@ -62,7 +65,11 @@ public protocol EventLog: Sendable {
 extension EventLog {
   public var isOverloaded: Bool { false }
 
-  public func giveWay(atMost longest: Duration) async -> Bool { false }
+  public func isUnder(_ pressure: AppendPressure) -> Bool { false }
+
+  public func giveWay(atMost longest: Duration, to pressure: AppendPressure) async -> Bool {
+    false
+  }
 
   /// Appends a commit and waits until it is durable.
   @discardableResult

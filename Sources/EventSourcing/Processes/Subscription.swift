@@ -55,25 +55,74 @@ public final class Subscription: Service {
   /// Nil: it works without a lease.
   private let owner: LeaseOwner?
   private let state: Mutex<SubscriptionWindow>
-  private let lanes = Mutex(Lanes())
   private let works = Mutex(false)
+  private let begins: @Sendable (Recorded) -> Bool
+  private let lanes: Mutex<Lanes>
 
-  /// Keys with events to handle: some at work, the others in line.
+  /// A key with events to handle, and whether they are a beginning.
+  private struct Lane {
+    var first: Recorded
+    var key: String
+    var isBeginning: Bool
+  }
+
+  /// Keys with events to handle: some at work, the others in line. What has begun goes before what
+  /// begins: when more begins than can be ended, a few wait long, and not all of them at each step.
   private struct Lanes {
+    let lanesMax: Int
+    /// So many of them, at most, for what begins.
+    let beginningsMax: Int
     var running = 0
-    var waiting: [(first: Recorded, key: String)] = []
-    var taken = 0
+    var runningBeginnings = 0
+    var waiting = Line()
+    var beginnings = Line()
+
+    struct Line {
+      private var lanes: [Lane] = []
+      private var taken = 0
+
+      var first: Lane? { taken < lanes.count ? lanes[taken] : nil }
+
+      mutating func append(_ lane: Lane) { lanes.append(lane) }
+
+      mutating func popFirst() -> Lane? {
+        guard let lane = first else { return nil }
+        taken += 1
+        if taken == lanes.count || taken > 1024, taken * 2 > lanes.count {
+          lanes.removeFirst(taken)
+          taken = 0
+        }
+        return lane
+      }
+    }
+
+    init(lanesMax: Int) {
+      self.lanesMax = lanesMax
+      beginningsMax = max(1, lanesMax / 4)
+    }
+
+    /// True when a worker is to be started for it; otherwise it stands in line.
+    mutating func enter(_ lane: Lane) -> Bool {
+      let hasPlace = !lane.isBeginning || runningBeginnings < beginningsMax
+      guard running < lanesMax, hasPlace else {
+        if lane.isBeginning { beginnings.append(lane) } else { waiting.append(lane) }
+        return false
+      }
+      running += 1
+      if lane.isBeginning { runningBeginnings += 1 }
+      return true
+    }
 
     /// The next one in line, for a worker that is through with its own.
-    mutating func next() -> (first: Recorded, key: String)? {
-      guard taken < waiting.count else {
-        waiting = []
-        taken = 0
-        running -= 1
-        return nil
+    mutating func next(after lane: Lane) -> Lane? {
+      if lane.isBeginning { runningBeginnings -= 1 }
+      if let next = waiting.popFirst() { return next }
+      if runningBeginnings < beginningsMax, let next = beginnings.popFirst() {
+        runningBeginnings += 1
+        return next
       }
-      taken += 1
-      return waiting[taken - 1]
+      running -= 1
+      return nil
     }
   }
 
@@ -81,10 +130,11 @@ public final class Subscription: Service {
   ///   - process: where the lease is held; nil: it works without one.
   ///   - outstandingMax: events read and not yet handled, at most; reading waits beyond it.
   ///   - lanesMax: keys that are worked on at the same time, at most.
+  ///   - begins: whether something begins with an event; it waits while there is much to go on with.
   public init(
     name: String, log: any EventLog, checkpoints: any ReadModelStore, logger: Logger,
-    process: LeaseProcess? = nil, outstandingMax: Int = 4096, lanesMax: Int = 64,
-    begin: @escaping Begin
+    process: LeaseProcess? = nil, outstandingMax: Int = 4096, lanesMax: Int = 256,
+    begins: @escaping @Sendable (Recorded) -> Bool = { _ in false }, begin: @escaping Begin
   ) {
     self.name = name
     self.log = log
@@ -92,21 +142,24 @@ public final class Subscription: Service {
     self.begin = begin
     self.logger = logger
     self.outstandingMax = outstandingMax
+    self.begins = begins
     self.lanesMax = lanesMax
     owner = process?.newOwner()
+    lanes = Mutex(Lanes(lanesMax: lanesMax))
     self.state = Mutex(SubscriptionWindow(from: .start))
   }
 
   /// The same with nothing to begin, and nothing to leave for later.
   public convenience init(
     name: String, log: any EventLog, checkpoints: any ReadModelStore, logger: Logger,
-    process: LeaseProcess? = nil, outstandingMax: Int = 4096, lanesMax: Int = 64,
+    process: LeaseProcess? = nil, outstandingMax: Int = 4096, lanesMax: Int = 256,
     key: @escaping @Sendable (Recorded) -> String?,
+    begins: @escaping @Sendable (Recorded) -> Bool = { _ in false },
     handle: @escaping @Sendable (Recorded) async throws -> Void
   ) {
     self.init(
       name: name, log: log, checkpoints: checkpoints, logger: logger, process: process,
-      outstandingMax: outstandingMax, lanesMax: lanesMax
+      outstandingMax: outstandingMax, lanesMax: lanesMax, begins: begins
     ) { _ in
       Session(
         key: key,
@@ -124,6 +177,11 @@ public final class Subscription: Service {
 
   /// Whether this process does the work, and no other.
   public var isWorking: Bool { works.withLock { $0 } }
+
+  /// When the first was asked for of those that wait for their beginning; nil when none does.
+  public var oldestBeginning: Timestamp? {
+    lanes.withLock { $0.beginnings.first?.first.timestamp }
+  }
 
   /// Runs until cancelled or told to shut down. Faults of the log are waited out.
   public func run() async throws {
@@ -165,7 +223,7 @@ public final class Subscription: Service {
 
   private func work(under lease: SubscriptionLease) async throws {
     state.withLock { $0 = SubscriptionWindow(from: lease.start) }
-    lanes.withLock { $0 = Lanes() }
+    lanes.withLock { $0 = Lanes(lanesMax: lanesMax) }
     let session = try await begin(lease.start)
     works.withLock { $0 = true }
     defer { works.withLock { $0 = false } }
@@ -244,15 +302,10 @@ public final class Subscription: Service {
         for event in commits.lazy.flatMap(\.events) {
           guard let key = session.key(event) else { continue }
           guard state.withLock({ $0.admit(event, key: key) }) else { continue }
-          let startsWorker = lanes.withLock { lanes in
-            if lanes.running < lanesMax {
-              lanes.running += 1
-              return true
-            }
-            lanes.waiting.append((event, key))
-            return false
+          let lane = Lane(first: event, key: key, isBeginning: begins(event))
+          if lanes.withLock({ $0.enter(lane) }) {
+            group.addTask { await self.work(lane, session) }
           }
-          if startsWorker { group.addTask { await self.work(event, key: key, session) } }
         }
         state.withLock { $0.didRead(through: last.header.lastPosition) }
       } catch {
@@ -263,11 +316,11 @@ public final class Subscription: Service {
   }
 
   /// Works off a lane until it is empty, and then those that wait for a worker.
-  private func work(_ first: Recorded, key: String, _ session: Session) async {
+  private func work(_ first: Lane, _ session: Session) async {
     await withDiscardingTaskGroup { remainders in
-      var lane: (first: Recorded, key: String)? = (first, key)
-      while let (first, key) = lane {
-        var next: Recorded? = first
+      var lane: Lane? = first
+      while let current = lane {
+        var next: Recorded? = current.first
         while let event = next {
           guard let remainder = await self.repeated(of: event, { try await session.handle(event) })
           else { return }
@@ -279,11 +332,11 @@ public final class Subscription: Service {
           } else {
             self.state.withLock { $0.finish(event) }
           }
-          next = self.state.withLock { $0.next(of: key) }
-          if next != nil { await self.log.giveWay(atMost: Self.pauseMax) }
+          next = self.state.withLock { $0.next(of: current.key) }
+          if next != nil { await self.log.giveWay(atMost: Self.pauseMax, to: .flood) }
         }
-        lane = self.lanes.withLock { $0.next() }
-        if lane != nil { await self.log.giveWay(atMost: Self.pauseMax) }
+        lane = self.lanes.withLock { $0.next(after: current) }
+        if lane != nil { await self.log.giveWay(atMost: Self.pauseMax, to: .flood) }
       }
     }
   }

@@ -67,6 +67,11 @@ public final class ProjectionBoard: Sendable {
   /// - Parameter rowsMax: rows that are kept in memory, of each projection.
   public init(rowsMax: Int = 8192) { self.rowsMax = rowsMax }
 
+  /// Whether somebody waits until a projection has come somewhere.
+  func isAwaited(_ projection: String) -> Bool {
+    state.withLock { $0.entries[projection].map { !$0.waiting.isEmpty } ?? false }
+  }
+
   /// A projection driven here has come to `progress`; `changed` are the rows that differ from those
   /// of its last publication. Valid as long as its lease.
   public func publish(

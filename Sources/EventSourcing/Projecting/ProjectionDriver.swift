@@ -93,6 +93,7 @@ public final class ProjectionDriver<P: Projection>: Service {
   private func follow(_ session: inout DrivingSession<P>, _ succeeded: () -> Void) async throws {
     var isBehind = true
     var isGivingWay = false
+    var isGathering = false
     var begun = ContinuousClock.now
     while true {
       try Task.checkCancellation()
@@ -104,10 +105,13 @@ public final class ProjectionDriver<P: Projection>: Service {
           timeout: session.isUnsaved ? ProjectionLease.savePause : ProjectionLease.standbyPause)
         // What comes within this time is written together.
         try? await Task.sleep(until: begun + projection.batchPause, clock: .continuous)
+        isGathering = try await gather(&session, since: begun)
       }
       begun = .now
       let limit = isGivingWay ? ProjectionPace.smallBatchMax : batchCommitsMax
-      let commits = try await reader.read(after: session.progress.position, limit: limit)
+      let position = session.progress.position
+      var commits = try await reader.read(after: position, limit: limit)
+      if isGathering { commits += try await more(after: commits, limit: limit) }
       guard !commits.isEmpty else {
         session.reachEnd()
         isBehind = false
@@ -116,7 +120,10 @@ public final class ProjectionDriver<P: Projection>: Service {
       let batch = ProjectionPace.batch(of: commits)
       let events = batch.flatMap(\.events)
       // A page may be shorter than asked for, where commits are large.
-      isBehind = commits.count == limit || events.count >= ProjectionPace.eventsMax / 2
+      isBehind =
+        isGathering
+        ? events.count >= ProjectionPace.eventsMax
+        : commits.count == limit || events.count >= ProjectionPace.eventsMax / 2
       if let poison = try await session.apply(events) {
         logger.critical("\(poison)")
         try await waitForOperator(&session)
@@ -125,8 +132,39 @@ public final class ProjectionDriver<P: Projection>: Service {
       }
       succeeded()
       isGivingWay = await reader.log.giveWay(
-        atMost: min((.now - begun) * 20, ProjectionPace.pauseMax))
+        atMost: min((.now - begun) * 20, ProjectionPace.pauseMax), to: .flood)
     }
+  }
+
+  /// While much is appended, and nobody waits for these rows, lets more come together: an order's
+  /// row is written once or twice then, and not at each step of the order. Answers whether it did.
+  private func gather(
+    _ session: inout DrivingSession<P>, since begun: ContinuousClock.Instant
+  ) async throws -> Bool {
+    guard reader.log.isUnder(.many) else { return false }
+    while .now - begun < ProjectionPace.gatheringMax, reader.log.isUnder(.many),
+      !board.isAwaited(projection.name)
+    {
+      try await session.keepUp()
+      try await Task.sleep(for: ProjectionLease.savePause)
+    }
+    return true
+  }
+
+  /// The commits that follow these, up to a batch.
+  private func more(
+    after first: [RecordedCommit], limit: Int
+  ) async throws -> [RecordedCommit] {
+    var more: [RecordedCommit] = []
+    var page = first
+    var events = 0
+    while page.count == limit, let last = page.last {
+      events += page.reduce(0) { $0 + $1.events.count }
+      guard events < ProjectionPace.eventsMax else { break }
+      page = try await reader.read(after: last.header.lastPosition, limit: limit)
+      more += page
+    }
+    return more
   }
 
   /// Returns when an operator has said how to go on.
@@ -155,7 +193,9 @@ enum ProjectionLease {
 
 enum ProjectionPace {
   /// Events of a batch, however large its commits are.
-  static let eventsMax = 5000
+  static let eventsMax = 10_000
+  /// How long events of a busy log are gathered: well below what a reader waits for a position.
+  static let gatheringMax: Duration = .milliseconds(700)
 
   /// Commits of a batch while there are many requests, so that the pause that it makes necessary is
   /// short.

@@ -59,7 +59,7 @@ final class AutomaticSnapshots<D: Decider>: Sendable {
 
   private func work() async {
     while let (stream, version) = next() {
-      await snapshots.log.giveWay(atMost: .seconds(1))
+      await snapshots.log.giveWay(atMost: .seconds(1), to: .many)
       await snapshots.takeIfDue(of: stream, with: empty, at: version)
     }
   }

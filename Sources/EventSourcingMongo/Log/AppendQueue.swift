@@ -94,26 +94,34 @@ final class AppendQueue: Sendable {
   private struct State {
     var requests = Line()
     var background = Line()
-    /// How many requests were at work of late, on average, when one came or went the last time, and
-    /// when that was.
-    var average: (requests: Double, at: ContinuousClock.Instant) = (0, .now)
+    /// How many appends were under way of late, on average, and how many requests came a second.
+    var load = 0.0
+    var requestRate = 0.0
+    /// When both were reckoned the last time.
+    var reckoned = ContinuousClock.now
     /// The writer is to be woken as soon as so many have arrived; nil: it looks by itself.
     var wakeAt: Int? = 1
 
     var arrived: Int { requests.arrived.count + background.arrived.count }
 
-    /// Takes note of how many there were until now, when one comes or goes.
-    mutating func average(at now: ContinuousClock.Instant) {
-      let weight = min(1, (now - average.at) / AppendQueue.memory)
-      average.requests += (Double(requests.outstanding) - average.requests) * weight
-      average.at = now
+    var outstanding: Int { requests.outstanding + background.outstanding }
+
+    /// Takes note of how many there were until now, before one comes or goes.
+    mutating func reckon(at now: ContinuousClock.Instant) {
+      let weight = min(1, (now - reckoned) / AppendQueue.memory)
+      load += (Double(outstanding) - load) * weight
+      requestRate -= requestRate * weight
+      reckoned = now
     }
+
+    mutating func noteRequest() { requestRate += 1 / (AppendQueue.memory / .seconds(1)) }
   }
 
   private static let backgroundMax = 50_000
-  /// Fewer requests at work are few.
-  private static let requestsMany = 16.0
-  private static let moment: Duration = .milliseconds(100)
+  /// Fewer appends under way at a time are few.
+  private static let appendsMany = 16.0
+  /// Requests a second: twice what two cores can carry out to the end.
+  private static let floodRate = 2_500.0
   /// A burst that is over sooner is no flood.
   private static let memory: Duration = .milliseconds(300)
 
@@ -130,10 +138,14 @@ final class AppendQueue: Sendable {
     state.withLock { $0.requests.outstanding + $0.background.outstanding }
   }
 
-  /// Whether many requests were at work at the same time of late, and still a moment ago.
-  var isBusy: Bool {
+  func isUnder(_ pressure: AppendPressure) -> Bool {
     state.withLock { state in
-      state.average.requests >= Self.requestsMany && .now - state.average.at < Self.moment
+      let now = ContinuousClock.now
+      state.reckon(at: now)
+      return switch pressure {
+      case .many: state.load >= Self.appendsMany
+      case .flood: state.requestRate >= Self.floodRate
+      }
     }
   }
 
@@ -151,12 +163,13 @@ final class AppendQueue: Sendable {
 
   func add(_ submission: Submission) -> Arrival {
     state.withLock { state in
+      state.reckon(at: .now)
       if submission.isBackground {
         guard
           state.background.add(submission, countMax: Self.backgroundMax, bytesMax: bytesMax)
         else { return .full }
       } else {
-        state.average(at: .now)
+        state.noteRequest()
         guard state.requests.add(submission, countMax: countMax, bytesMax: bytesMax) else {
           return .full
         }
@@ -189,7 +202,7 @@ final class AppendQueue: Sendable {
   /// Gives free the places of submissions whose outcome is known.
   func release(_ submissions: some Sequence<Submission>) {
     state.withLock { state in
-      state.average(at: .now)
+      state.reckon(at: .now)
       for submission in submissions {
         if submission.isBackground {
           state.background.release(submission)

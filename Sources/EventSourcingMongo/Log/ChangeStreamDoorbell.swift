@@ -19,6 +19,8 @@ public struct ChangeStreamDoorbell: Service {
   }
 
   private static let interval: Duration = .milliseconds(10)
+  /// While this process appends: its appender meets what others append.
+  private static let intervalAppending: Duration = .milliseconds(40)
   /// So long without an append, and the log is at rest.
   private static let rest: Duration = .milliseconds(500)
 
@@ -48,13 +50,14 @@ public struct ChangeStreamDoorbell: Service {
       let now = try await connection.run { try $0.lastCommit()?.last ?? .start }
       // While this process appends, it may be its own batch, which its readers will be told of in a
       // moment and find in memory then: such news waits for one look.
-      let news = log.outstanding == 0 ? now : seen
+      let isAppending = log.outstanding > 0
+      let news = isAppending ? seen : now
       if news > log.doorbell.head { log.doorbell.ring(news) }
       if now > seen {
         seen = now
         movedAt = .now
       }
-      try await Task.sleep(for: Self.interval)
+      try await Task.sleep(for: isAppending ? Self.intervalAppending : Self.interval)
     }
   }
 }

@@ -17,9 +17,9 @@ import Mongo
 actor LogWriter {
   /// Commits that are numbered before the writer looks whether a reply has come.
   private static let sliceMax = 32
-  /// Commits of background work in a batch without a request, at most: a request that comes next
-  /// does not wait for long.
-  private static let backgroundBatchMax = 128
+  /// Commits of background work in a batch, at most: a request that comes next does not wait for
+  /// long.
+  private static let backgroundBatchMax = 256
 
   private let executor = ThreadExecutor(name: "appender")
   /// Tells this process from others.
@@ -124,13 +124,14 @@ actor LogWriter {
     background.add(arrived.background)
   }
 
-  /// Lets some background work join the requests of the next batch: little when there are many
-  /// requests, never nothing.
+  /// Lets background work join the requests of the next batch: little in a flood of requests, never
+  /// nothing.
   private func admitBackground() {
     takeArrivals()
     if background.isEmpty { return }
     let requests = (next?.commits.count ?? 0) + backlog.count
-    let share = requests == 0 ? Self.backgroundBatchMax : max(4, requests / 8)
+    let isFlood = requests > 0 && queue.isUnder(.flood)
+    let share = isFlood ? max(4, requests / 8) : Self.backgroundBatchMax
     let admitted = background.all.prefix(share)
     backlog.add(admitted)
     background.removeFirst(admitted.count)

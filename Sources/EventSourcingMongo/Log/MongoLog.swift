@@ -82,10 +82,12 @@ public final class MongoLog: EventLog {
   /// Appends that have no outcome yet.
   public var outstanding: Int { queue.outstanding }
 
-  public func giveWay(atMost longest: Duration) async -> Bool {
-    guard queue.isBusy else { return false }
+  public func isUnder(_ pressure: AppendPressure) -> Bool { queue.isUnder(pressure) }
+
+  public func giveWay(atMost longest: Duration, to pressure: AppendPressure) async -> Bool {
+    guard queue.isUnder(pressure) else { return false }
     let deadline = ContinuousClock.now + longest
-    while queue.isBusy, .now < deadline, !Task.isCancelled {
+    while queue.isUnder(pressure), .now < deadline, !Task.isCancelled {
       try? await Task.sleep(for: .milliseconds(10))
     }
     return true

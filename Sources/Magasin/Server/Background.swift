@@ -4,12 +4,12 @@ import Mongo
 import ServiceLifecycle
 import Synchronization
 
-/// Where projections, sagas and reactors run: on threads that give way to those of requests. When
-/// more is asked for than the machine can do, orders are taken first and worked off afterwards.
+/// Where work runs that nobody waits for.
 enum Background {
   static let niceness = 10
 
-  /// A service whose tasks run in the background.
+  /// A service whose tasks run on threads that give way to all others: read models, which can be
+  /// caught up with at any time.
   struct Hosted: Service {
     let service: any Service
 
@@ -19,6 +19,16 @@ enum Background {
           try await service.run()
         }
       }
+    }
+  }
+
+  /// A service that carries out what was accepted, sagas and reactors: on the threads of requests,
+  /// with a line of their own at the appender. Orders that are begun are worth as much as new ones.
+  struct Carrying: Service {
+    let service: any Service
+
+    func run() async throws {
+      try await WorkPriority.$isBackground.withValue(true) { try await service.run() }
     }
   }
 }

@@ -35,6 +35,10 @@ struct Server {
   /// work: who would wait longer is better told at once.
   private static let outstandingAppendsMax = 1_000
   private static let outstandingPaymentsMax = 20_000
+  /// Orders that are known to the sagas and not carried out.
+  private static let outstandingSagasMax = 20_000
+  /// For so long an order may wait to be begun; while one has waited longer, new ones are refused.
+  private static let beginningSecondsMax: Int64 = 30
   static let connections = HTTP1Channel.Configuration(
     idleTimeout: .seconds(60),
     httpDecoderConfiguration: .init(
@@ -88,6 +92,7 @@ struct Server {
     let monitor = DatabaseMonitor(database)
     var services: [any Service] = [monitor]
     var subscriptions: [Subscription] = []
+    var fulfilment: Subscription?
     if !roles.isDisjoint(with: [.projections, .sagas, .reactors]) {
       services.append(ChangeStreamDoorbell(log, logger: logger))
     }
@@ -101,13 +106,17 @@ struct Server {
       services.append(
         Background.Hosted(service: StuckOrdersGauge(queries: watcher, board: board)))
     }
-    if roles.contains(.sagas) { subscriptions += sagas(log, store, shop) }
+    if roles.contains(.sagas) {
+      let sagas = sagas(log, store, shop)
+      fulfilment = sagas.first
+      subscriptions += sagas
+    }
     if roles.contains(.reactors) {
       let gateway = HTTPPaymentGateway(baseURL: configuration.payments)
       subscriptions += reactors(log, store, shop, gateway)
       services.append(gateway)
     }
-    services += subscriptions.map { Background.Hosted(service: $0) }
+    services += subscriptions.map { Background.Carrying(service: $0) }
     let rebuilds = ProjectionOperator(
       log: log, store: store, board: board, process: process, logger: logger)
     if roles.contains(.projections) { services.append(Background.Hosted(service: rebuilds)) }
@@ -128,6 +137,10 @@ struct Server {
           gauges.update()
           return PrometheusRegistry.shared.text
         }, openAPI: OpenAPIDocument.text, serviceName: "magasin",
+        isBehind: { [fulfilment] in
+          guard let oldest = fulfilment?.oldestBeginning else { return false }
+          return oldest.adding(seconds: Self.beginningSecondsMax) < .now
+        },
         isUnavailable: { ($0 as? MongoError).map { $0.isTransient } ?? false }))
     services.append(application(router, onListening: onListening))
     services.append(ShutdownLimit(logger: logger))
@@ -164,7 +177,8 @@ struct Server {
     }
     let orchestrated = Subscription(
       name: OrderFulfilment.name, log: log, checkpoints: store, logger: logger,
-      process: ProcessIdentity.process
+      process: ProcessIdentity.process, outstandingMax: Self.outstandingSagasMax,
+      begins: OrderFulfilment.begins(with:)
     ) { position in
       let session = SagaSession<OrderFulfilment>(
         log: log, dispatcher: dispatcher, logger: logger,

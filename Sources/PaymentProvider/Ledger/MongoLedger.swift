@@ -15,8 +15,15 @@ public struct MongoLedger: PaymentLedger {
   private static let linearizableMillisecondsMax: Int64 = 7_000
 
   private let database: MongoDatabase
+  /// Payments that come at about the same time are looked up, and written, together. Nil: written.
+  private let insertions: Gathering<PaymentRecord, WriteReply.WriteError?>
+  private let lookups: Gathering<String, PaymentRecord?>
 
-  public init(database: MongoDatabase) { self.database = database }
+  public init(database: MongoDatabase) {
+    self.database = database
+    insertions = Gathering { try await Self.insert($0, database) }
+    lookups = Gathering { try await Self.payments(keys: $0, database) }
+  }
 
   public func prepare() async throws {
     try await perform { connection in
@@ -53,13 +60,9 @@ public struct MongoLedger: PaymentLedger {
   }
 
   public func insert(_ payment: PaymentRecord) async throws -> LedgerInsertion {
-    try await perform { connection in
-      let reply = try connection.insertMany(
-        [PaymentDocument.encode(payment)], into: Self.collection)
-      guard let taken = reply.writeErrors.first, taken.isDuplicateKey else {
-        try reply.check(operation: "insert a payment")
-        return .inserted
-      }
+    guard let taken = try await insertions(payment) else { return .inserted }
+    guard taken.isDuplicateKey else { throw LedgerUnavailable(reason: taken.description) }
+    return try await perform { connection in
       for field in ["key", "refund_key"] where taken.keyPattern == [field] {
         let wanted = field == "key" ? payment.key : payment.refundKey
         guard let wanted, let holder = try Self.durable(field, wanted, connection) else { break }
@@ -69,6 +72,24 @@ public struct MongoLedger: PaymentLedger {
       }
       throw LedgerUnavailable(reason: "a key was taken, and nobody has it")
     }
+  }
+
+  /// Each by itself is written or not: the order does not matter, and one that is taken stops none.
+  private static func insert(
+    _ payments: [PaymentRecord], _ database: MongoDatabase
+  ) async throws -> [WriteReply.WriteError?] {
+    let documents = payments.map(PaymentDocument.encode)
+    let reply = try await perform(database) {
+      let reply = try $0.insertUnordered(documents, into: collection)
+      if let failure = reply.failure ?? reply.writeConcernError { throw failure }
+      return reply
+    }
+    guard reply.insertedCount + reply.writeErrors.count == payments.count else {
+      throw LedgerUnavailable(reason: "not all payments were written")
+    }
+    var errors = [WriteReply.WriteError?](repeating: nil, count: payments.count)
+    for error in reply.writeErrors { errors[error.index] = error }
+    return errors
   }
 
   public func replace(_ payment: PaymentRecord) async throws -> LedgerReplacement {
@@ -94,8 +115,21 @@ public struct MongoLedger: PaymentLedger {
     try await first(where: "_id", is: id)
   }
 
-  public func payment(key: String) async throws -> PaymentRecord? {
-    try await first(where: "key", is: key)
+  public func payment(key: String) async throws -> PaymentRecord? { try await lookups(key) }
+
+  private static func payments(
+    keys: [String], _ database: MongoDatabase
+  ) async throws -> [PaymentRecord?] {
+    let filter = BSONDocument { writer in
+      writer.appendDocument("key") { writer in
+        writer.appendArray("$in") { array in for key in keys { array.append(key) } }
+      }
+    }
+    let found = try await perform(database) {
+      try $0.find(filter, in: collection, decode: PaymentDocument.decode)
+    }
+    let byKey = Dictionary(found.map { ($0.key, $0) }, uniquingKeysWith: { first, _ in first })
+    return keys.map { byKey[$0] }
   }
 
   public func payment(refundKey: String) async throws -> PaymentRecord? {
@@ -177,6 +211,12 @@ public struct MongoLedger: PaymentLedger {
   /// Runs on a connection's thread; what MongoDB says becomes what a ledger says.
   private func perform<Result: Sendable>(
     _ body: @Sendable (isolated MongoConnection) throws -> Result
+  ) async throws -> Result {
+    try await Self.perform(database, body)
+  }
+
+  private static func perform<Result: Sendable>(
+    _ database: MongoDatabase, _ body: @Sendable (isolated MongoConnection) throws -> Result
   ) async throws -> Result {
     do {
       return try await database.withConnection(body)

@@ -1,0 +1,45 @@
+import EventSourcing
+import Testing
+
+@Suite("The doorbell")
+struct DoorbellTests {
+  private let doorbell = Doorbell()
+
+  @Test("nobody waits for what was rung already")
+  func rung() async {
+    doorbell.ring(Position(5))
+    await doorbell.wait(after: Position(4), timeout: .seconds(600))
+  }
+
+  @Test("a ring wakes all who wait, long before their time is over", .timeLimit(.minutes(1)))
+  func ring() async {
+    await withDiscardingTaskGroup { group in
+      for _ in 0..<100 {
+        group.addTask { await doorbell.wait(after: .start, timeout: .seconds(600)) }
+      }
+      group.addTask {
+        try? await Task.sleep(for: .milliseconds(20))
+        doorbell.ring(Position(1))
+      }
+    }
+  }
+
+  @Test("each waits no longer than its own time", .timeLimit(.minutes(1)))
+  func timeouts() async {
+    let begun = ContinuousClock.now
+    async let long: Void = doorbell.wait(after: .start, timeout: .milliseconds(200))
+    await doorbell.wait(after: .start, timeout: .milliseconds(20))
+    #expect(.now - begun >= .milliseconds(20))
+    await long
+    #expect(.now - begun >= .milliseconds(200))
+    await doorbell.wait(after: .start, timeout: .milliseconds(20))
+  }
+
+  @Test("who is cancelled is let go", .timeLimit(.minutes(1)))
+  func cancelled() async {
+    let task = Task { await doorbell.wait(after: .start, timeout: .seconds(600)) }
+    try? await Task.sleep(for: .milliseconds(20))
+    task.cancel()
+    await task.value
+  }
+}
