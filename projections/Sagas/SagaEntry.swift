@@ -36,13 +36,17 @@ struct SagaEntry {
   /// Who did it by hand, and what.
   var act: String?
   var by: String?
+  /// And why.
+  var actReason: String?
   /// Written by the engine, not by the saga.
   var isMark: Bool
   /// The position of the input that it tells of.
   var input: Int64?
 
   init(_ event: Recorded) throws {
-    guard (1...2).contains(event.schema) else { throw UnknownEvent(type: event.type, schema: event.schema) }
+    guard (1...2).contains(event.schema) else {
+      throw UnknownEvent(type: event.type, schema: event.schema)
+    }
     let data = event.data
     sagaID = try data.string("saga_id")
     orderID = try data.orderID()
@@ -62,5 +66,6 @@ struct SagaEntry {
     let act = try data.objectIfPresent("act")
     self.act = try act?.stringIfPresent("action")
     by = try act?.stringIfPresent("by") ?? data.stringIfPresent("by")
+    actReason = try act?.stringIfPresent("reason") ?? (by == nil ? nil : reason)
   }
 }
