@@ -60,7 +60,8 @@ let package = Package(
     .target(
       name: "API",
       dependencies: [
-        "EventSourcing", "Commerce", "Projections", hummingbird, lifecycle, logging, metrics,
+        "EventSourcing", "Commerce", "Projections", "Sagas", hummingbird, lifecycle, logging,
+        metrics,
       ], swiftSettings: settings),
     .target(
       name: "PaymentProvider",

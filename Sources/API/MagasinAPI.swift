@@ -2,6 +2,7 @@ import Commerce
 import EventSourcing
 import Hummingbird
 import Projections
+import Sagas
 
 /// The HTTP side of Magasin: one router over whatever roles a process has.
 public struct MagasinAPI {
@@ -17,6 +18,8 @@ public struct MagasinAPI {
     /// Queries.
     public var reader: ReadModelReader?
     public var projections: (any ProjectionAdministration)?
+    /// What operators do to sagas.
+    public var sagas: SagaOperations<OrderFulfilment>?
     public var readiness: @Sendable () async -> ReadinessReport
     /// The metrics in Prometheus' text format.
     public var metricsText: @Sendable () -> String
@@ -35,6 +38,7 @@ public struct MagasinAPI {
       log: any EventLog, snapshots: any SnapshotStore = InMemorySnapshots(),
       servesEventStore: Bool = true, shop: Shop? = nil,
       reader: ReadModelReader? = nil, projections: (any ProjectionAdministration)? = nil,
+      sagas: SagaOperations<OrderFulfilment>? = nil,
       readiness: @escaping @Sendable () async -> ReadinessReport = { ReadinessReport(checks: []) },
       metricsText: @escaping @Sendable () -> String = { "" }, openAPI: String = "",
       serviceName: String = "magasin", isBehind: @escaping @Sendable () -> Bool = { false },
@@ -47,6 +51,7 @@ public struct MagasinAPI {
       self.shop = shop
       self.reader = reader
       self.projections = projections
+      self.sagas = sagas
       self.readiness = readiness
       self.metricsText = metricsText
       self.openAPI = openAPI
@@ -96,6 +101,9 @@ public struct MagasinAPI {
         .register(on: router)
     }
     if let queries { QueryRoutes(queries: queries).register(on: router) }
+    if let sagas = services.sagas {
+      SagaActRoutes(operations: sagas, serviceName: services.serviceName).register(on: router)
+    }
     SagaRoutes(placement: placement, queries: queries, serviceName: services.serviceName)
       .register(on: router)
   }

@@ -19,6 +19,7 @@ extension Problem {
     case let error as PastUnavailable: self.init(error)
     case let error as ProjectionAdministrationError: self.init(error)
     case let error as ProjectionOperations.Refusal: self.init(error)
+    case let error as SagaActIncomplete: self.init(error)
     default: return nil
     }
   }
@@ -61,6 +62,13 @@ extension Problem {
         .historyNotKept,
         "the read model does not name all the events that made \(id) what it was then; its stream "
           + "can be replayed")
+    }
+  }
+
+  private init(_ lack: SagaActIncomplete) {
+    switch lack {
+    case .reasonMissing: self.init(FieldError("reason", .invalid("must say why")))
+    case .nameMissing: self.init(FieldError("by", .invalid("must say who")))
     }
   }
 

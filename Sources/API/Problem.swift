@@ -24,6 +24,7 @@ public struct Problem: Error, Sendable {
     case refused = "refused"
     case orderCancelled = "order-cancelled"
     case rebuildRunning = "rebuild-running"
+    case sagaActRefused = "saga-act-refused"
     case requestTimeout = "request-timeout"
     case bodyTooLarge = "body-too-large"
     case unsupportedMediaType = "unsupported-media-type"
@@ -105,7 +106,9 @@ extension Problem.Kind {
     case .malformedJSON, .missingField, .unknownField, .wrongType, .unsupported: .badRequest
     case .unknownRoute, .notFound: .notFound
     case .methodNotAllowed: .methodNotAllowed
-    case .versionConflict, .insufficientStock, .refused, .orderCancelled, .rebuildRunning: .conflict
+    case .versionConflict, .insufficientStock, .refused, .orderCancelled, .rebuildRunning,
+      .sagaActRefused:
+      .conflict
     case .requestTimeout: .requestTimeout
     case .bodyTooLarge: .contentTooLarge
     case .unsupportedMediaType: .unsupportedMediaType
@@ -135,6 +138,7 @@ extension Problem.Kind {
     case .refused: "The command is not possible now"
     case .orderCancelled: "The order was cancelled"
     case .rebuildRunning: "A rebuild is running already"
+    case .sagaActRefused: "The saga is not in a state for that"
     case .requestTimeout: "The body took too long"
     case .bodyTooLarge: "The body is too large"
     case .unsupportedMediaType: "The content type is not taken"

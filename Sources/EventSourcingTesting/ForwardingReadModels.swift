@@ -24,6 +24,9 @@ extension ForwardingReadModels {
   public func find(_ query: ReadModelQuery, in collection: String) async throws -> [StoredRow] {
     try await base.find(query, in: collection)
   }
+  public func count(_ query: ReadModelQuery, in collection: String) async throws -> Int {
+    try await base.count(query, in: collection)
+  }
   public func rows(
     of collection: String, after id: String?, limit: Int
   ) async throws -> [StoredRow] {

@@ -12,7 +12,8 @@ struct Magasin: AsyncParsableCommand {
     abstract: "An event store on MongoDB, with a shop on top.",
     subcommands: [
       ServeCommand.self, PaymentsCommand.self, DevCommand.self, DemoCommand.self,
-      DatabaseCommand.self, ProjectionsCommand.self, EventsCommand.self, ReplayCommand.self,
+      DatabaseCommand.self, ProjectionsCommand.self, SagasCommand.self, EventsCommand.self,
+      ReplayCommand.self,
       VerifyCommand.self, BenchCommand.self,
     ])
 

@@ -5,6 +5,7 @@ import Hummingbird
 import HummingbirdTesting
 import Logging
 import Projections
+import Sagas
 
 @testable import API
 
@@ -25,8 +26,11 @@ struct APIUnderTest {
   init() {
     let shop = Shop(log: log)
     self.shop = shop
+    let reader = ReadModelReader(store: store, board: board)
+    let sagas = SagaQueries(reader: reader)
     services = MagasinAPI.Services(
-      log: log, shop: shop, reader: ReadModelReader(store: store, board: board),
+      log: log, shop: shop, reader: reader,
+      sagas: SagaOperations(log: log) { try await sagas.select($0, limit: $1) },
       openAPI: "openapi: 3.1.0\n")
   }
 

@@ -26,7 +26,9 @@ struct SagasProjectionTests {
   func waiting() async throws {
     let history = History()
     try await charge(history)
-    let json = try await row(history).json
+    let row = try await row(history)
+    let json = row.json
+    let correlation = try #require(row.correlationID)
     #expect(
       JSONWriter.text(.object(json)) == """
         {"saga_id":"saga_\(History.order)","order_id":"\(History.order)",\
@@ -44,7 +46,8 @@ struct SagasProjectionTests {
         "state":"reserving","timestamp":"2026-01-01T00:00:01.000Z","position":1},\
         {"event":"SagaAdvanced","state":"charging","timestamp":"2026-01-01T00:00:02.000Z",\
         "position":2}],"started_at":"2026-01-01T00:00:01.000Z",\
-        "updated_at":"2026-01-01T00:00:02.000Z"}
+        "updated_at":"2026-01-01T00:00:02.000Z",\
+        "correlation_id":"\(correlation)"}
         """)
   }
 

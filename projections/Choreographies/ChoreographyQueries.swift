@@ -38,14 +38,21 @@ public struct ChoreographyQueries: Sendable {
   }
 
   /// How many orders are stuck, at most ``stuckCountMax``.
-  public func stuckCount() async throws -> Int {
+  public func stuckCount() async throws -> Int { try await stuckRows().count }
+
+  /// The orders that are stuck, those first that have waited longest; at most ``stuckCountMax``.
+  public func stuck() async throws -> [ChoreographyRow] {
+    try await stuckRows().map { try ChoreographyRow(fields: $0.fields) }
+  }
+
+  private func stuckRows() async throws -> [StoredRow] {
     let page = try await reader.page(
       ReadModelQuery(
         equals: ["is_ended": false],
         range: .init("waiting_since", atMost: .string(stuckBefore.iso8601)),
         sortField: "waiting_since", limit: Self.stuckCountMax),
       of: projection.name, minimumPosition: nil, waitMax: .zero)
-    return page.value.rows.count
+    return page.value.rows
   }
 
   /// A row with the verdict of this moment.

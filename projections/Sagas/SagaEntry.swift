@@ -36,6 +36,8 @@ struct SagaEntry {
   /// Who did it by hand, and what.
   var act: String?
   var by: String?
+  /// And why.
+  var actReason: String?
   /// Written by the engine, not by the saga.
   var isMark: Bool
   /// The position of the input that it tells of.
@@ -64,5 +66,6 @@ struct SagaEntry {
     let act = try data.objectIfPresent("act")
     self.act = try act?.stringIfPresent("action")
     by = try act?.stringIfPresent("by") ?? data.stringIfPresent("by")
+    actReason = try act?.stringIfPresent("reason") ?? (by == nil ? nil : reason)
   }
 }

@@ -3,8 +3,8 @@ import EventSourcing
 
 /// Answers what sagas there are and why they wait, the newest first.
 public struct SagaQueries: Sendable {
-  private let reader: ReadModelReader
-  private let projection = SagasProjection()
+  let reader: ReadModelReader
+  let projection = SagasProjection()
 
   public init(reader: ReadModelReader) { self.reader = reader }
 

@@ -3,7 +3,9 @@ import EventSourcing
 
 /// A saga: where it stands, what it has asked for, what it waits for.
 public struct SagaRow: QueriedRow {
-  public static let internalKeys: Set<String> = ["position_started", "timer_due"]
+  public static let internalKeys: Set<String> = [
+    "position_started", "timer_due", "suspended_since",
+  ]
 
   public struct Step: Sendable, Equatable {
     /// As in `pay`.
@@ -62,6 +64,8 @@ public struct SagaRow: QueriedRow {
   public var waitingSince: Timestamp
   public var timer: SagaTimer?
   public var suspension: Suspension?
+  /// Of all events of the order.
+  public var correlationID: String?
 
   init(_ entry: SagaEntry, at event: Recorded) {
     sagaID = entry.sagaID
@@ -75,17 +79,27 @@ public struct SagaRow: QueriedRow {
     updatedAt = event.timestamp
     positionStarted = event.position
     waitingSince = event.timestamp
+    correlationID = event.correlationID.text
   }
 
-  public var isEnded: Bool { state == "completed" || state == "compensated" }
+  /// The states in which a saga has something to wait for; in the others only when it is suspended.
+  public static let openStates = [
+    "reserving", "extending_hold", "charging", "confirming", "notifying",
+    "cancelling", "refunding", "releasing", "cancelling_order", "voiding_payment",
+    "compensation_blocked",
+  ]
+
+  /// Also when its order could not be read and was left out: it will never begin.
+  public var isEnded: Bool {
+    suspension == nil && ["completed", "compensated", "not_started"].contains(state)
+  }
 
   /// The answer to "why is it waiting?"; nil when it has ended.
   public var waitingFor: String? {
     if let suspension { return "an operator: it is suspended (\(suspension.reason))" }
     return switch state {
-    case "completed", "compensated": nil
+    case "completed", "compensated", "not_started": nil
     case "reserving": "the stock to be reserved"
-    case "not_started": "its order, which it could not read"
     case "extending_hold": "the stock to be held for longer"
     case "charging": "the payment service's answer"
     case "confirming": "the order to be confirmed"
@@ -153,7 +167,7 @@ public struct SagaRow: QueriedRow {
       Change(
         event: event.type, state: state, timestamp: event.timestamp, position: event.position,
         input: entry.input.map(Position.init), by: entry.by,
-        reason: entry.by == nil ? nil : entry.reason))
+        reason: entry.actReason))
   }
 
   private mutating func finish(
@@ -207,6 +221,7 @@ extension SagaRow {
     waitingSince = try fields.timestampIfPresent("waiting_since") ?? updatedAt
     timer = try fields.objectIfPresent("next_timer").map(SagaTimer.init(fields:))
     suspension = try fields.objectIfPresent("suspended").map(Suspension.init(fields:))
+    correlationID = try fields.stringIfPresent("correlation_id")
   }
 
   public var fields: Fields {
@@ -221,6 +236,7 @@ extension SagaRow {
       "next_timer": timer?.value ?? .null,
       "timer_due": timer.map { .string($0.due.iso8601) } ?? .null,
       "suspended": suspension.map { .object($0.fields) } ?? .null,
+      "suspended_since": .optional(suspension?.since),
       "steps": .array(steps.map { .object($0.fields) }),
       "reason": .optional(reason),
       "code": .optional(code),
@@ -229,6 +245,7 @@ extension SagaRow {
       "started_at": .time(startedAt),
       "updated_at": .time(updatedAt),
       "position_started": .position(positionStarted),
+      "correlation_id": .optional(correlationID),
     ]
   }
 }

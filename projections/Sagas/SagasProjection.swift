@@ -12,7 +12,9 @@ public struct SagasProjection: Projection {
     let newestFirst = ReadModelIndex.Key("position_started", isDescending: true)
     return [
       ReadModelIndex(newestFirst), ReadModelIndex(.init("state"), newestFirst),
-      ReadModelIndex(.init("timer_due")),
+      ReadModelIndex(.init("timer_due"), isOfTexts: true),
+      ReadModelIndex(.init("state"), .init("waiting_since"), isOfTexts: true),
+      ReadModelIndex(.init("suspended_since"), isOfTexts: true),
     ]
   }
 

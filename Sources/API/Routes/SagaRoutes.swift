@@ -65,9 +65,7 @@ struct SagaRoutes {
     _ request: Request, _ context: APIContext, _ queries: Queries
   ) async throws -> Response {
     let text = try context.identifier("saga_id")
-    let prefix = "saga_"
-    let order = OrderID(text.hasPrefix(prefix) ? String(text.dropFirst(prefix.count)) : text)
-    return try await saga(of: order, request, queries) {
+    return try await saga(of: OrderID(ofSaga: text), request, queries) {
       Problem(.notFound, "there is no saga \(text)", field: "saga_id")
     }
   }
@@ -98,7 +96,9 @@ struct SagaRoutes {
       _ = try Queries.fresh(conducted, minimum)
       throw unknown()
     }
-    return QueryEnvelope(request: request).send(answer) { SagaAnswer.fields(of: row) }
+    return QueryEnvelope(request: request).send(answer) {
+      SagaAnswer.fields(of: row, isWhole: true)
+    }
   }
 
   @Sendable private func sagas(
@@ -128,35 +128,5 @@ extension SagaRoutes {
       throw FieldError("saga", .invalid("must be orchestrated or choreographed"))
     }
     return saga
-  }
-}
-
-/// A saga's row with the names that the reference's orchestrator gave to the same things.
-enum SagaAnswer {
-  static func fields(of row: Fields) -> Fields {
-    let state = row["state"]?.stringValue ?? ""
-    let steps = row["steps"]?.arrayValue?.compactMap(\.objectValue) ?? []
-    func count(_ statuses: Set<String>) -> Value {
-      .integer(Int64(steps.count { statuses.contains($0["status"]?.stringValue ?? "") }))
-    }
-    var fields = row
-    fields["current_state"] = .string(state)
-    fields["saga_status"] = .string(status(state))
-    fields["created_at"] = row["started_at"]
-    fields["error_message"] = row["reason"]
-    fields["steps_count"] = .integer(Int64(steps.count))
-    fields["completed_steps"] = count(["succeeded"])
-    fields["failed_steps"] = count(["failed", "refused"])
-    fields["is_complete"] = row["is_ended"]
-    return fields
-  }
-
-  private static func status(_ state: String) -> String {
-    switch state {
-    case "completed", "compensated": state
-    case "reserving", "charging", "confirming", "notifying": "in_progress"
-    case "compensation_blocked": "blocked"
-    default: "compensating"
-    }
   }
 }

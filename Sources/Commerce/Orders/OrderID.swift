@@ -20,6 +20,12 @@ public struct OrderID: Sendable, Hashable, Comparable, CustomStringConvertible {
     self.text = Self.prefix + key
   }
 
+  /// Reads the id of an order's saga, `saga_order_<uuid>`, or of the order itself.
+  public init?(ofSaga text: String) {
+    let prefix = "saga_"
+    self.init(text.hasPrefix(prefix) ? String(text.dropFirst(prefix.count)) : text)
+  }
+
   fileprivate init?(recorded text: String) {
     guard text.hasPrefix(Self.prefix) else { return nil }
     self.text = text

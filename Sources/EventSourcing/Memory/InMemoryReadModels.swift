@@ -77,6 +77,10 @@ public final class InMemoryReadModels: ReadModelStore {
     return Array(after.prefix(query.limit))
   }
 
+  public func count(_ query: ReadModelQuery, in collection: String) async throws -> Int {
+    try await find(query, in: collection).count
+  }
+
   public func rows(
     of collection: String, after id: String?, limit: Int
   ) async throws -> [StoredRow] {

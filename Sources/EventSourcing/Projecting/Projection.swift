@@ -60,7 +60,14 @@ public struct ReadModelIndex: Sendable, Hashable {
   }
 
   public var keys: [Key]
-  public init(_ keys: Key...) { self.keys = keys }
+  /// Only rows whose last key is a text are in the index: it costs the others nothing. Queries that
+  /// mean to use it say that the text is at least "".
+  public var isOfTexts: Bool
+
+  public init(_ keys: Key..., isOfTexts: Bool = false) {
+    self.keys = keys
+    self.isOfTexts = isOfTexts
+  }
 }
 
 /// A stored row: what the fold made of everything up to `position`, the last event that touched it.

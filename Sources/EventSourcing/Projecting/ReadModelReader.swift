@@ -69,6 +69,15 @@ public struct ReadModelReader: Sendable {
     }
   }
 
+  /// How many rows there are, at most the query's limit.
+  public func count(_ query: ReadModelQuery, of projection: String) async throws -> Int {
+    try await read(projection, minimumPosition: nil, until: .now) { progress in
+      try await store.count(query, in: progress.collection)
+    } isEmpty: {
+      $0 == 0
+    }.value
+  }
+
   /// Waits for `minimumPosition` until `deadline`, then reads. The position is taken before the
   /// rows are read, so the rows are never older than it says.
   private func read<Value: Sendable>(

@@ -20,6 +20,8 @@ public protocol ReadModelStore: Sendable {
   @discardableResult
   func insert(_ rows: [StoredRow], into collection: String) async throws -> Int
   func find(_ query: ReadModelQuery, in collection: String) async throws -> [StoredRow]
+  /// How many rows a query selects: its limit at most.
+  func count(_ query: ReadModelQuery, in collection: String) async throws -> Int
   /// All rows in the order of their ids.
   func rows(of collection: String, after id: String?, limit: Int) async throws -> [StoredRow]
   /// Compares all rows of two collections, as they are stored.

@@ -17,11 +17,17 @@ public protocol ProcessManager: Decider where Command == SagaInput, Rejection ==
   static func pendingCommands(of state: State) -> [OutgoingCommand]
   /// The one timer that is live.
   static func timer(of state: State) -> SagaTimer?
-  /// What every event of the saga's stream says of it, also those of ``SagaMark``: as in `order_id`.
+  /// Whether there is nothing left that it would wait for, unless it is suspended.
+  static func hasEnded(_ state: State) -> Bool
+  /// What a person is asked to do for it; nil when it goes on by itself.
+  static func task(of state: State) -> String?
+  /// What every event of the saga's stream says of it, also those of ``SagaMark``: as in `order_id`;
+  /// always its `state` and its `definition`.
   static func identity(of id: String, _ state: State) -> Fields
 }
 
 extension ProcessManager {
+  public static func task(of state: State) -> String? { nil }
   public static func begins(with event: Recorded) -> Bool { false }
 }
 
@@ -113,7 +119,7 @@ public struct SagaTimer: Sendable, Hashable {
 
 /// What an operator does to a saga. The reason is recorded.
 public struct SagaAct: Sendable, Hashable {
-  public enum Action: Sendable, Hashable {
+  public enum Action: Sendable, Hashable, CaseIterable {
     /// Sends again, now, whatever the saga waits for.
     case retry
     /// Takes the step under way, or the input that the saga is suspended at, for settled, on
@@ -156,8 +162,7 @@ public struct SagaAct: Sendable, Hashable {
 
   public init(fields: Fields) throws {
     let name = try fields.string("action")
-    let actions: [Action] = [.retry, .skip, .forceCompensation, .resume]
-    guard let action = actions.first(where: { $0.name == name }) else {
+    guard let action = Action.allCases.first(where: { $0.name == name }) else {
       throw FieldError("action", .invalid("\(name) is not known here"))
     }
     self.init(

@@ -58,6 +58,8 @@ public enum Saga<P: ProcessManager>: Decider {
   ) -> SagaRecord<P> {
     var mark = mark
     mark.identity = P.identity(of: input.saga, state.own)
+    // The last event says which timer is live; a suspended saga has none.
+    if mark.kind != .suspended, state.suspension == nil { mark.timer = P.timer(of: state.own) }
     return .mark(mark)
   }
 

@@ -134,6 +134,9 @@ final class AppendQueue: Sendable {
     self.bytesMax = bytesMax
   }
 
+  /// Appends that lost to another one, since the process started.
+  let conflicts = Atomic(0)
+
   var outstanding: Int {
     state.withLock { $0.requests.outstanding + $0.background.outstanding }
   }

@@ -53,6 +53,9 @@ extension LogWriter {
   }
 
   func finish(_ submission: Submission, _ outcome: AppendTicket.Outcome) {
+    if case .failure(is AppendConflict) = outcome {
+      queue.conflicts.add(1, ordering: .relaxed)
+    }
     submission.ticket.settle(outcome)
     release(CollectionOfOne(submission))
   }

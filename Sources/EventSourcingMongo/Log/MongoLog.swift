@@ -82,6 +82,9 @@ public final class MongoLog: EventLog {
   /// Appends that have no outcome yet.
   public var outstanding: Int { queue.outstanding }
 
+  /// Appends whose expectation was not met, since the log was opened.
+  public var conflicts: Int { queue.conflicts.load(ordering: .relaxed) }
+
   public func isUnder(_ pressure: AppendPressure) -> Bool { queue.isUnder(pressure) }
 
   public func giveWay(atMost longest: Duration, to pressure: AppendPressure) async -> Bool {

@@ -59,6 +59,11 @@ public final class MongoReadModels: ReadModelStore {
       writer.appendDocument("key") { writer in
         for key in keys { writer.append(key.field, int32: key.isDescending ? -1 : 1) }
       }
+      if index.isOfTexts, let last = index.keys.last {
+        writer.appendDocument("partialFilterExpression") { writer in
+          writer.appendDocument(last.field) { $0.append("$gte", "") }
+        }
+      }
     }
   }
 
@@ -173,6 +178,20 @@ public final class MongoReadModels: ReadModelStore {
       try connection.find(
         query.filter, in: collection, options: query.options, decode: Self.row)
     }
+  }
+
+  public func count(_ query: ReadModelQuery, in collection: String) async throws -> Int {
+    let pipeline = BSONDocument { writer in
+      writer.appendArray("pipeline") { array in
+        array.append(BSONDocument { $0.append("$match", query.filter) })
+        array.append(BSONDocument { $0.append("$limit", Int64(query.limit)) })
+        array.append(BSONDocument { $0.append("$count", "count") })
+      }
+    }
+    let counts = try await database.withConnection { connection in
+      try connection.aggregate(pipeline, in: collection) { $0["count"]?.integer ?? 0 }
+    }
+    return Int(counts.first ?? 0)
   }
 
   public func rows(

@@ -90,6 +90,7 @@ struct Server {
       log: log, paymentDeadlineSeconds: configuration.paymentDeadlineSeconds,
       defaultSaga: configuration.saga, snapshots: snapshots)
     let monitor = DatabaseMonitor(database)
+    let running = RunningSagas()
     var services: [any Service] = [monitor]
     var subscriptions: [Subscription] = []
     var fulfilment: Subscription?
@@ -102,12 +103,16 @@ struct Server {
       services += ReadModels.all.map {
         Background.Hosted(service: driver($0, reader, store, board, process))
       }
-      let watcher = ChoreographyQueries(reader: ReadModelReader(store: store, board: board))
-      services.append(
-        Background.Hosted(service: StuckOrdersGauge(queries: watcher, board: board)))
+      let watcher = ReadModelReader(store: store, board: board)
+      services += [
+        Background.Hosted(
+          service: StuckOrdersGauge(queries: ChoreographyQueries(reader: watcher), board: board)),
+        Background.Hosted(
+          service: SagaGauges(queries: SagaQueries(reader: watcher), board: board)),
+      ]
     }
     if roles.contains(.sagas) {
-      let sagas = sagas(log, store, shop)
+      let sagas = sagas(log, store, shop, running)
       fulfilment = sagas.first
       subscriptions += sagas
     }
@@ -122,14 +127,18 @@ struct Server {
     if roles.contains(.projections) { services.append(Background.Hosted(service: rebuilds)) }
     let gauges = ServerGauges(
       log: log, board: board, subscriptions: subscriptions, rebuilds: rebuilds,
-      monitor: monitor)
+      monitor: monitor, sagas: running)
+    let reader = ReadModelReader(store: queryStore, board: board)
+    let sagas = SagaQueries(reader: reader)
     let router = MagasinAPI.router(
       MagasinAPI.Services(
         log: log, snapshots: snapshots,
         servesEventStore: !roles.isDisjoint(with: [.commands, .queries]),
         shop: roles.contains(.commands) ? shop : nil,
-        reader: roles.contains(.queries) ? ReadModelReader(store: queryStore, board: board) : nil,
+        reader: roles.contains(.queries) ? reader : nil,
         projections: roles.contains(.projections) ? rebuilds : nil,
+        sagas: roles.contains(.commands)
+          ? SagaOperations(log: log) { try await sagas.select($0, limit: $1) } : nil,
         readiness: {
           await Readiness(board: board, monitor: monitor, roles: roles).report()
         },
@@ -169,7 +178,7 @@ struct Server {
   }
 
   private func sagas(
-    _ log: MongoLog, _ store: MongoReadModels, _ shop: Shop
+    _ log: MongoLog, _ store: MongoReadModels, _ shop: Shop, _ running: RunningSagas
   ) -> [Subscription] {
     let dispatcher = OrderCommandDispatcher(shop: shop)
     let policies = Participant.allCases.filter(configuration.participants.contains).map {
@@ -185,6 +194,7 @@ struct Server {
         settings: [
           OrderFulfilment.Settings.paymentDeadlineKey: configuration.paymentDeadlineSeconds
         ], waiting: { try await SagaQueries.waiting(in: store) })
+      running.begin(session)
       return try await session.begin(after: position)
     }
     return [orchestrated]

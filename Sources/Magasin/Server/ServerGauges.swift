@@ -1,5 +1,6 @@
 import EventSourcing
 import EventSourcingMongo
+import Sagas
 
 /// What is read at the moment of a scrape: positions, lags, queues.
 struct ServerGauges {
@@ -8,12 +9,14 @@ struct ServerGauges {
   let subscriptions: [Subscription]
   let rebuilds: ProjectionOperator
   let monitor: DatabaseMonitor
+  let sagas: RunningSagas
 
   func update() {
     let registry = PrometheusRegistry.shared
     let head = log.doorbell.head.rawValue
     registry.set("magasin_log_position", [], Double(head))
     registry.set("magasin_append_queue", [], Double(log.outstanding))
+    registry.set("magasin_append_conflicts_total", [], Double(log.conflicts))
     registry.set("magasin_mongodb_writable", [], monitor.isWritable ? 1 : 0)
     for status in board.statuses {
       let labels = [("projection", status.projection)]
@@ -42,6 +45,9 @@ struct ServerGauges {
       let progress = subscription.progress
       registry.set("magasin_subscription_position", labels, Double(progress.checkpoint.rawValue))
       registry.set("magasin_subscription_outstanding", labels, Double(progress.outstanding))
+    }
+    if let subscription = subscriptions.first(where: { $0.name == OrderFulfilment.name }) {
+      sagas.update(registry, isWorking: subscription.isWorking)
     }
   }
 }

@@ -146,6 +146,22 @@ extension OrderFulfilment {
 
   // MARK: What it waits for
 
+  /// The states that a ``SagaFilter`` may name.
+  public static let filterStates = Stage.allCases.map(\.rawValue) + [SagaFilter.suspended]
+
+  /// Also one whose order could not be read and was left out: it will never begin.
+  public static func hasEnded(_ state: State) -> Bool {
+    state.stage.isTerminal || state.stage == .notStarted
+  }
+
+  public static func task(of state: State) -> String? {
+    guard state.stage == .compensationBlocked else { return nil }
+    let undos = steps.reversed().compactMap { step in
+      state.blocked[step.name].map { "\(step.compensation ?? step.name.rawValue): \($0)" }
+    }
+    return undos.isEmpty ? "an undo does not succeed" : undos.joined(separator: "; ")
+  }
+
   public static func pendingCommands(of state: State) -> [OutgoingCommand] {
     guard let order = state.order else { return [] }
     return pending(state).compactMap { step, direction in
