@@ -69,6 +69,8 @@ extension OrderFulfilment {
 
   /// Where a saga stands that has nothing left to undo.
   private static func settled(_ state: State) -> Stage {
+    // The order waits for what is blocked, and for nothing beside it.
+    if state.definition.waitsForOpenPayment, !state.blocked.isEmpty { return .compensationBlocked }
     if state.payment == .charging || state.payment == .refunding { return .voidingPayment }
     return state.blocked.isEmpty ? .compensated : .compensationBlocked
   }
