@@ -128,7 +128,8 @@ extension OrderFulfilment {
       turnBack(state, .init(.pay, .undo, .refused), .undoRefused(reason))
     case .started, .succeeded, .failed, .undone, .paymentBegun, .cancellationRequested, .refused,
       .nothingToDo:
-      nil
+      // What was blocked before, when it is a payment by hand that is refunded.
+      settling(state, input)
     }
   }
 
