@@ -108,6 +108,12 @@ let package = Package(
     .testTarget(
       name: "ProjectionsTests", dependencies: ["Projections", "Commerce", "EventSourcingTesting"],
       swiftSettings: settings),
+    .target(name: "SimulationRuntime", path: "Tests/SimulationRuntime"),
+    .executableTarget(
+      name: "simulate",
+      dependencies: [
+        "Commerce", "EventSourcing", "Projections", "Sagas", "SimulationRuntime", logging,
+      ], path: "Tests/Simulation", exclude: ["README.md", "mutations"], swiftSettings: settings),
     .testTarget(
       name: "APITests",
       dependencies: [

@@ -69,6 +69,8 @@ extension OrderFulfilment {
 
   /// Where a saga stands that has nothing left to undo.
   private static func settled(_ state: State) -> Stage {
+    // The order waits for what is blocked, and for nothing beside it.
+    if state.definition.waitsForOpenPayment, !state.blocked.isEmpty { return .compensationBlocked }
     if state.payment == .charging || state.payment == .refunding { return .voidingPayment }
     return state.blocked.isEmpty ? .compensated : .compensationBlocked
   }
@@ -126,7 +128,8 @@ extension OrderFulfilment {
       turnBack(state, .init(.pay, .undo, .refused), .undoRefused(reason))
     case .started, .succeeded, .failed, .undone, .paymentBegun, .cancellationRequested, .refused,
       .nothingToDo:
-      nil
+      // What was blocked before, when it is a payment by hand that is refunded.
+      settling(state, input)
     }
   }
 
