@@ -43,6 +43,13 @@ extension ReadModelConformance {
       ReadModelQuery(equals: ["group": "g1"], sortField: "rank", isDescending: true, limit: 2),
       store, in: collection)
     try require(group.count == 6 && Set(group).count == 6, "pages of a group: \(group)")
+    for (limit, expected) in [(100, 6), (6, 6), (2, 2)] {
+      let count = try await store.count(
+        ReadModelQuery(equals: ["group": "g1"], limit: limit), in: collection)
+      try require(count == expected, "\(count) of a group, of \(limit) at most")
+    }
+    let nobody = try await store.count(ReadModelQuery(equals: ["group": "g9"]), in: collection)
+    try require(nobody == 0, "\(nobody) of a group that there is not")
   }
 
   static func movingPages(_ store: any ReadModelStore) async throws {

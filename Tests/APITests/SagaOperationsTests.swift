@@ -129,6 +129,31 @@ struct SagaOperationsTests {
     #expect(try await operations.standing(of: order.sagaID)?.hasEnded == true)
   }
 
+  @Test("a saga that was suspended under way goes on with its timer and its inputs in order")
+  func resumed() async throws {
+    let order = try await sagas.chargingOrder()
+    let timer = try await sagas.state(of: order).own.timer
+    for type in ["OrderInitiated", "OrderConfirmed"] {
+      let event = ProposedEvent(
+        stream: Orders.stream(order.text), type: type,
+        data: ["order_id": .string(order.text), "saga": "orchestrated"])
+      try await api.log.append(ProposedCommit(context: api.context(), events: [event]))
+    }
+    try await sagas.conduct()
+    #expect(try await sagas.state(of: order).parked.count == 2)
+    let skipped = try await carryOut(act(.skip), on: order)
+    #expect(skipped.events.flatMap(\.commands).map(\.name) == ["TakePayment"])
+    try await sagas.conduct()
+    let standing = try await operations.standing(of: order.sagaID).orThrow("no saga")
+    #expect(standing.state == "charging" && standing.parked.isEmpty)
+    #expect(timer != nil && standing.timer == timer)
+    let stream = try await api.log.stream(OrderFulfilment.stream(order.sagaID))
+    #expect(
+      stream.map(\.type).suffix(4) == [
+        "SagaSuspended", "SagaInputParked", "SagaInputSkipped", "SagaInputPassed",
+      ])
+  }
+
   @Test("a filter acts on those that it still means; the others refuse, and stop nobody")
   func many() async throws {
     var orders: [OrderID] = []

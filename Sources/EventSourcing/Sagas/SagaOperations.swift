@@ -77,7 +77,9 @@ public struct SagaOperations<P: ProcessManager>: Sendable {
       context.correlationID = saga.first?.correlationID ?? context.correlationID
       if !isDryRun, let done = try await log.commit(of: context.commandID) {
         try done.check(against: context)
-        return SagaActOutcome(standing, recorded: done.events)
+        // What was answered then.
+        let before = try await FoldedSaga<P>(id, in: log, before: done.header.firstPosition)
+        return SagaActOutcome(before?.standing ?? standing, recorded: done.events)
       }
       if let filter, !filter.takes(standing, at: context.timestamp) {
         return SagaActOutcome(standing, refused: "it has moved on: it is \(standing.state) now")

@@ -74,10 +74,13 @@ struct FoldedSaga<P: ProcessManager>: Sendable {
   private var since: Timestamp?
   private var suspendedAt: Timestamp?
 
-  /// Nil when there is no such saga.
-  init?(_ id: String, in log: any EventLog) async throws {
+  /// Nil when there is no such saga, or was none before a position.
+  init?(_ id: String, in log: any EventLog, before position: Position? = nil) async throws {
     self.id = id
-    for event in try await log.stream(P.stream(id)) { try take(event) }
+    for event in try await log.stream(P.stream(id)) {
+      if let position, event.position >= position { break }
+      try take(event)
+    }
     guard last != nil else { return nil }
   }
 
@@ -104,7 +107,8 @@ struct FoldedSaga<P: ProcessManager>: Sendable {
     guard let last else { return nil }
     return SagaStanding(
       id: id, version: last.version, state: name, definition: identity("definition"),
-      since: since ?? last.timestamp, movedAt: last.timestamp, hasEnded: state.suspension == nil && P.hasEnded(state.own),
+      since: since ?? last.timestamp, movedAt: last.timestamp,
+      hasEnded: state.suspension == nil && P.hasEnded(state.own),
       pending: P.pendingCommands(of: state.own), timer: (try? SagaTimer(in: last)) ?? nil,
       suspension: state.suspension, suspendedAt: suspendedAt, parked: state.parked, task: task)
   }
