@@ -21,7 +21,7 @@ struct Customers: Sendable {
         ProductAdded(
           productID: product, name: "Product \(number)", sku: "sku-\(number)",
           unitPrice: Money(minorUnits: 1_999, currency: .cad)), context: context("add \(number)"))
-      let quantity = chance.one(of: [1, 6, 20, 50])
+      let quantity = chance.one(of: world.plan.isSlow ? [3, 6] : [1, 6, 20, 50])
       try await shop.restock(product, quantity: Int64(quantity), context: context("fill \(number)"))
       if chance.happens(200) {
         try await shop.restock(
@@ -34,7 +34,7 @@ struct Customers: Sendable {
   func run() async {
     await withTaskGroup(of: Void.self) { group in
       for number in 1...world.plan.orders {
-        let begin = chance.duration(upTo: .seconds(10))
+        let begin = chance.duration(upTo: .seconds(world.plan.isSlow ? 1500 : 10))
         group.addTask {
           try? await Task.sleep(for: begin)
           await order(number)

@@ -15,6 +15,7 @@ struct Plan: Sendable {
     var deliveredTwice = 0
     /// Old events and old timers come again, at any time.
     var comesAgain = 0
+    var messageFails = 0
     var requestRefused = 0
     var requestLost = 0
     /// The provider does it, and the answer is lost, or says that it was not done.
@@ -37,6 +38,8 @@ struct Plan: Sendable {
   var declined = 0
   var operatorActs = 0
   var paymentDeadlineSeconds: Int64 = 60
+  /// Everything takes so long that holds expire.
+  var isSlow = false
   var faults = Faults()
   /// The crashes, by the number of the point at which they happen.
   var crashes: Set<Int> = []
@@ -66,6 +69,7 @@ struct Plan: Sendable {
     paymentDeadlineSeconds = Int64(chance.one(of: [5, 20, 60]))
     faultsEnd = chance.one(of: [20, 60, 200])
     faults = Self.faults(chance)
+    if chance.happens(80) { slowDown(chance) }
     for _ in 0..<chance.one(of: [0, 1, 1, 2, 4, 8]) {
       crashes.insert(chance.number(in: 0...chance.one(of: [60, 200, 600, 1500])))
     }
@@ -73,6 +77,16 @@ struct Plan: Sendable {
       let from = Double(chance.number(in: 0...faultsEnd))
       outages.append(Outage(from: from, to: from + Double(chance.one(of: [2, 15, 90, 400]))))
     }
+  }
+
+  private mutating func slowDown(_ chance: Chance) {
+    isSlow = true
+    orders = chance.number(in: 2...4)
+    products = 1
+    paymentDeadlineSeconds = 5
+    faultsEnd = 2000
+    faults.delay = chance.one(of: [20, 60])
+    faults.delayMax = .seconds(1000)
   }
 
   private static func faults(_ chance: Chance) -> Faults {
@@ -90,6 +104,7 @@ struct Plan: Sendable {
     faults.undoRefused = some(20)
     faults.deliveredTwice = some(30)
     faults.comesAgain = some(30)
+    faults.messageFails = chance.one(of: [0, 0, 0, 100, 900])
     faults.requestRefused = some(20)
     faults.requestLost = some(20)
     faults.answerLost = some(30)

@@ -2,7 +2,7 @@ import EventSourcing
 import Foundation
 import SimulationRuntime
 
-/// `simulate --seeds N [--from S] [--jobs J]`, `simulate --seed S [--trace]`.
+/// Runs worlds, and says which seeds break a rule: see `scripts/simulate --help`.
 ///
 /// Worlds run one after the other in a process of their own kind: hashes, clocks and threads are
 /// the same in each of them. This one starts those, and gathers what they say.
@@ -14,11 +14,13 @@ enum SimulateCommand {
     var seed: UInt64?
     var hasTrace = false
     var isWorker = false
+    var failuresMax = 10
     var hasStatistics = false
   }
 
   private static let usage =
-    "usage: simulate [--seeds N] [--from S] [--jobs J] | --seed S [--trace]"
+    "usage: simulate [--seeds N] [--from S] [--jobs J] [--failures N] [--statistics]\n"
+    + "       simulate --seed S [--trace]"
 
   static func run(_ arguments: [String]) -> Int32 {
     guard let options = parse(arguments) else {
@@ -36,7 +38,8 @@ enum SimulateCommand {
       switch name {
       case "--trace": options.hasTrace = true
       case "--worker": options.isWorker = true
-      case "--seeds", "--from", "--jobs", "--seed":
+      case "--statistics": options.hasStatistics = true
+      case "--seeds", "--from", "--jobs", "--failures", "--seed":
         guard let text = rest.popFirst(), let number = UInt64(text), number < 1 << 62 else {
           return nil
         }
@@ -44,6 +47,7 @@ enum SimulateCommand {
         case "--seeds": options.seeds = Int(number)
         case "--from": options.from = number
         case "--jobs": options.jobs = max(1, min(64, Int(number)))
+        case "--failures": options.failuresMax = max(1, Int(number))
         default: options.seed = number
         }
       default: return nil
@@ -61,6 +65,8 @@ enum SimulateCommand {
 
   private static func work(_ options: Options) -> Int32 {
     Scheduler.takeOver()
+    var types: [String: Int] = [:]
+    defer { for (type, count) in types { print("type \(type) \(count)") } }
     for seed in options.from..<options.from + UInt64(options.seeds) {
       let line = "FAILED seed \(seed): the process was killed by a fault of its own\n"
       let lastWords = strdup(line)
@@ -72,12 +78,11 @@ enum SimulateCommand {
       free(lastWords)
       if let violation {
         print("FAILED seed \(seed): \(violation.invariant): \(violation.what)")
-        fflush(nil)
         return 1
       }
       print("ok \(seed) \(world.events.count) \(world.scheduler.steps)")
+      if options.hasStatistics { for event in world.events { types[event.type, default: 0] += 1 } }
     }
-    fflush(nil)
     return 0
   }
 
@@ -88,7 +93,9 @@ enum SimulateCommand {
 
   private static func gather(_ options: Options) -> Int32 {
     let begun = Date()
-    let progress = Progress(next: options.from, end: options.from + UInt64(options.seeds))
+    let progress = Progress(
+      next: options.from, end: options.from + UInt64(options.seeds),
+      failuresMax: options.failuresMax)
     let threads = (0..<min(options.jobs, options.seeds)).map { _ in
       let thread = Thread {
         while let (from, count) = progress.take(chunk) { worker(from, count, options, progress) }
@@ -106,6 +113,7 @@ enum SimulateCommand {
       print("simulate: \(failure.line)")
       print("  again: scripts/simulate --seed \(failure.seed) --trace")
     }
+    for (type, count) in progress.countsByType { print("simulate: \(count) \(type)") }
     let rate = Int(Double(done) / max(seconds, 0.001))
     print(
       "simulate: \(done) seeds from \(options.from), \(events) events, \(steps) steps, "
@@ -120,7 +128,7 @@ enum SimulateCommand {
     process.executableURL = Bundle.main.executableURL
     process.arguments =
       ["--worker", "--from", "\(from)", "--seeds", "\(count)"]
-      + (options.hasTrace ? ["--trace"] : [])
+      + (options.hasTrace ? ["--trace"] : []) + (options.hasStatistics ? ["--statistics"] : [])
     var environment = ProcessInfo.processInfo.environment
     environment["SWIFT_DETERMINISTIC_HASHING"] = "1"
     environment["SWIFT_BACKTRACE"] = "enable=no"
@@ -141,6 +149,8 @@ enum SimulateCommand {
       if words.count == 4, words[0] == "ok", let seed = UInt64(words[1]) {
         last = seed + 1
         progress.add(events: Int(words[2]) ?? 0, steps: Int(words[3]) ?? 0)
+      } else if words.count == 3, words[0] == "type" {
+        progress.add(Int(words[2]) ?? 0, of: String(words[1]))
       } else if line.hasPrefix("FAILED seed ") {
         hasFailed = true
         progress.fail(last, String(line))
@@ -166,20 +176,21 @@ private final class Progress: @unchecked Sendable {
     var line: String
   }
 
-  private static let failuresMax = 10
-
   private let condition = NSCondition()
   private var next: UInt64
   private let end: UInt64
+  private let failuresMax: Int
   private var atWork = 0
   private var done = 0
   private var events = 0
   private var steps = 0
+  private var types: [String: Int] = [:]
   private var failures: [Failure] = []
 
-  init(next: UInt64, end: UInt64) {
+  init(next: UInt64, end: UInt64, failuresMax: Int) {
     self.next = next
     self.end = end
+    self.failuresMax = failuresMax
   }
 
   private func locked<T>(_ body: () -> T) -> T {
@@ -192,12 +203,12 @@ private final class Progress: @unchecked Sendable {
     locked { (done, events, steps, failures.sorted { $0.seed < $1.seed }) }
   }
 
-  var isFull: Bool { locked { failures.count >= Self.failuresMax } }
+  var isFull: Bool { locked { failures.count >= failuresMax } }
 
   /// The seeds that somebody runs next; nil when there are no more.
   func take(_ count: Int) -> (from: UInt64, count: Int)? {
     locked {
-      guard next < end, failures.count < Self.failuresMax else { return nil }
+      guard next < end, failures.count < failuresMax else { return nil }
       let from = next
       next = min(end, next + UInt64(count))
       return (from, Int(next - from))
@@ -210,6 +221,12 @@ private final class Progress: @unchecked Sendable {
       self.events += events
       self.steps += steps
     }
+  }
+
+  func add(_ count: Int, of type: String) { locked { types[type, default: 0] += count } }
+
+  var countsByType: [(type: String, count: Int)] {
+    locked { types.map { ($0.key, $0.value) }.sorted { ($1.1, $0.0) < ($0.1, $1.0) } }
   }
 
   func fail(_ seed: UInt64, _ line: String) {

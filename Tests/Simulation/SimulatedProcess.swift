@@ -51,8 +51,9 @@ final class SimulatedProcess: @unchecked Sendable {
     tasks.append(Task { await work() })
   }
 
-  private func spawn<P: Projection>(_ projection: P, _ reader: SharedReader, _ store: SimulatedStore)
-  {
+  private func spawn<P: Projection>(
+    _ projection: P, _ reader: SharedReader, _ store: SimulatedStore
+  ) {
     let driver = ProjectionDriver(
       projection, reader: reader, store: store, board: ProjectionBoard(), logger: world.logger,
       process: leases)
@@ -70,7 +71,11 @@ final class SimulatedProcess: @unchecked Sendable {
   }
 
   private var settings: [String: Int64] {
-    [OrderFulfilment.Settings.paymentDeadlineKey: world.plan.paymentDeadlineSeconds]
+    [
+      OrderFulfilment.Settings.paymentDeadlineKey: world.plan.paymentDeadlineSeconds,
+      // As short as it may be.
+      OrderFulfilment.Settings.holdKey: world.plan.isSlow ? 1 : 900,
+    ]
   }
 
   // MARK: Steps
@@ -280,7 +285,7 @@ struct SimulatedChannel: NotificationChannel {
 
   func send(_ message: NotificationRequested) async throws -> String {
     try await process.reach("notify \(message.orderID)")
-    if process.world.fails(\.requestRefused) { throw Unreachable() }
+    if process.world.fails(\.messageFails) { throw Unreachable() }
     return "message of \(message.orderID)"
   }
 }

@@ -103,8 +103,9 @@ final class World: @unchecked Sendable {
 
   func kill(_ process: SimulatedProcess) {
     process.die()
+    let isLong = chance.happens(plan.isSlow ? 500 : 100)
     let pause: Duration =
-      chance.happens(100) ? .seconds(chance.number(in: 60...1500)) : chance.duration(upTo: .seconds(10))
+      isLong ? .seconds(chance.number(in: 60...1500)) : chance.duration(upTo: .seconds(10))
     Task {
       try? await Task.sleep(for: pause)
       if !self.isOver { self.startProcess() }
@@ -279,7 +280,8 @@ final class World: @unchecked Sendable {
       progress = try await store.progress(of: projection.name)
     }
     guard let progress, progress.position >= head else {
-      return Violation(invariant: "I9", what: "\(projection.name) lags: \(String(describing: progress))")
+      return Violation(
+        invariant: "I9", what: "\(projection.name) lags: \(String(describing: progress))")
     }
     let stored = try await store.rows(of: progress.collection, after: nil, limit: .max)
     for row in stored where whole[row.id] != row.fields {

@@ -1,0 +1,3 @@
+# Rule 14: an order that is short of one product gets the others all the same.
+# in Sources/Commerce/Inventory/OrderReservation.swift
+s/return short\.isEmpty ? reserved : short/return reserved.isEmpty ? short : reserved/

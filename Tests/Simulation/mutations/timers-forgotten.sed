@@ -1,0 +1,3 @@
+# Rule 8: who takes over knows nothing of the timers that were set before.
+# in Sources/EventSourcing/Sagas/TimerKeeper.swift
+s/while next <= position {/while next < from {/

@@ -1,0 +1,3 @@
+# Rule 6: a payment comes through after its refund.
+# in Sources/Commerce/Payments/Payments.swift
+s/return state\.initiated == nil ? \[\.initiated(try checked(payment))\] : \[\]/return state.initiated == nil || state.status == .voided ? [.initiated(try checked(payment))] : []/; s/if state\.isBarred { throw \.voided }/break/

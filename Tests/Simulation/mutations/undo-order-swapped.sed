@@ -1,0 +1,3 @@
+# Rule 7: what was done first is undone first.
+# in Sources/Sagas/OrderFulfilment/OrderFulfilmentCompensation.swift
+s/steps\.last { \$0\.compensation != nil/steps.first { $0.compensation != nil/
