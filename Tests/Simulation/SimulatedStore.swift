@@ -116,6 +116,11 @@ final class SimulatedStore: ReadModelStore, @unchecked Sendable {
     return try await base.find(query, in: collection)
   }
 
+  func count(_ query: ReadModelQuery, in collection: String) async throws -> Int {
+    try await call()
+    return try await base.count(query, in: collection)
+  }
+
   func rows(
     of collection: String, after id: String?, limit: Int
   ) async throws -> [StoredRow] {
