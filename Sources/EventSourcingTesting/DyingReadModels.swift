@@ -59,8 +59,10 @@ public final class DyingReadModels: ForwardingReadModels {
   ) async throws {
     try await step { try await base.write(rows, to: collection, before: deadline) }
   }
-  public func insert(_ rows: [StoredRow], into collection: String) async throws -> Int {
-    try await step { try await base.insert(rows, into: collection) }
+  public func insert(
+    _ rows: [StoredRow], into collection: String, before deadline: ContinuousClock.Instant?
+  ) async throws -> Int {
+    try await step { try await base.insert(rows, into: collection, before: deadline) }
   }
   public func compare(_ old: String, with new: String) async throws -> RowComparison {
     try await step { try await base.compare(old, with: new) }

@@ -18,8 +18,10 @@ extension ForwardingReadModels {
   ) async throws {
     try await base.write(rows, to: collection, before: deadline)
   }
-  public func insert(_ rows: [StoredRow], into collection: String) async throws -> Int {
-    try await base.insert(rows, into: collection)
+  public func insert(
+    _ rows: [StoredRow], into collection: String, before deadline: ContinuousClock.Instant?
+  ) async throws -> Int {
+    try await base.insert(rows, into: collection, before: deadline)
   }
   public func find(_ query: ReadModelQuery, in collection: String) async throws -> [StoredRow] {
     try await base.find(query, in: collection)

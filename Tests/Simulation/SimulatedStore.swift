@@ -106,9 +106,11 @@ final class SimulatedStore: ReadModelStore, @unchecked Sendable {
     try await base.write(rows, to: collection, before: deadline)
   }
 
-  func insert(_ rows: [StoredRow], into collection: String) async throws -> Int {
+  func insert(
+    _ rows: [StoredRow], into collection: String, before deadline: ContinuousClock.Instant?
+  ) async throws -> Int {
     try await process.reach("insert \(rows.count) rows of \(collection)")
-    return try await base.insert(rows, into: collection)
+    return try await base.insert(rows, into: collection, before: deadline)
   }
 
   func find(_ query: ReadModelQuery, in collection: String) async throws -> [StoredRow] {

@@ -45,6 +45,10 @@ public struct ChoreographiesProjection: Projection {
     return [try event.data.orderID().sagaID]
   }
 
+  public func begins(with event: Recorded) -> Bool {
+    event.version == Version(1) && event.type == OrderInitiated.type
+  }
+
   public func apply(_ event: Recorded, to row: inout ChoreographyRow?, id: String) throws {
     let happening = try Happening(event)
     if row == nil, case .placed(let order) = happening {

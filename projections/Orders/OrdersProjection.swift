@@ -52,6 +52,10 @@ public struct OrdersProjection: Projection {
     [try event.data.orderID().text]
   }
 
+  public func begins(with event: Recorded) -> Bool {
+    event.version == Version(1) && event.type == OrderInitiated.type
+  }
+
   public func apply(_ event: Recorded, to row: inout OrderRow?, id: String) throws {
     switch event.stream.category {
     case Orders.category:

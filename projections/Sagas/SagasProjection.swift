@@ -22,6 +22,8 @@ public struct SagasProjection: Projection {
     [event.stream.id]
   }
 
+  public func begins(with event: Recorded) -> Bool { event.version == Version(1) }
+
   public func apply(_ event: Recorded, to row: inout SagaRow?, id: String) throws {
     let entry = try SagaEntry(event)
     if row == nil { row = SagaRow(entry, at: event) }

@@ -132,30 +132,55 @@ public final class CommitHeader: Sendable {
 }
 
 /// An event as it stands in the log.
+///
+/// Its contents are shared: the followers of the log hand it on all the time, and a copy of it costs
+/// one count, not six.
 public struct Recorded: Sendable {
-  public let header: CommitHeader
-  /// Its place in the commit, from 0.
-  public let index: Int
-  public let eventID: UUID
-  public let stream: StreamName
-  public let version: Version
-  public let type: String
-  public let schema: Int
-  public let data: Fields
+  private final class Contents: Sendable {
+    let header: CommitHeader
+    let index: Int
+    let eventID: UUID
+    let stream: StreamName
+    let version: Version
+    let type: String
+    let schema: Int
+    let data: Fields
+
+    init(
+      header: CommitHeader, index: Int, eventID: UUID, stream: StreamName, version: Version,
+      type: String, schema: Int, data: Fields
+    ) {
+      self.header = header
+      self.index = index
+      self.eventID = eventID
+      self.stream = stream
+      self.version = version
+      self.type = type
+      self.schema = schema
+      self.data = data
+    }
+  }
+
+  private let contents: Contents
 
   public init(
     header: CommitHeader, index: Int, eventID: UUID, stream: StreamName, version: Version,
     type: String, schema: Int, data: Fields
   ) {
-    self.header = header
-    self.index = index
-    self.eventID = eventID
-    self.stream = stream
-    self.version = version
-    self.type = type
-    self.schema = schema
-    self.data = data
+    contents = Contents(
+      header: header, index: index, eventID: eventID, stream: stream, version: version,
+      type: type, schema: schema, data: data)
   }
+
+  public var header: CommitHeader { contents.header }
+  /// Its place in the commit, from 0.
+  public var index: Int { contents.index }
+  public var eventID: UUID { contents.eventID }
+  public var stream: StreamName { contents.stream }
+  public var version: Version { contents.version }
+  public var type: String { contents.type }
+  public var schema: Int { contents.schema }
+  public var data: Fields { contents.data }
 
   public var position: Position { header.firstPosition + index }
   public var timestamp: Timestamp { header.context.timestamp }

@@ -51,7 +51,10 @@ public final class InMemoryReadModels: ReadModelStore {
     state.withLock { $0.write(rows, to: collection) }
   }
 
-  public func insert(_ rows: [StoredRow], into collection: String) async throws -> Int {
+  public func insert(
+    _ rows: [StoredRow], into collection: String, before deadline: ContinuousClock.Instant?
+  ) async throws -> Int {
+    if let deadline, .now >= deadline { throw LeaseLost() }
     state.withLock { $0.write(rows, to: collection) }
     return rows.reduce(0) { $0 + JSONWriter.bytes(.object($1.fields)).count }
   }

@@ -103,7 +103,11 @@ struct DrivingSession<P: Projection> {
     let touches = projection.touches(of: events, skipping: operations.positions)
     let missing = rows.missing(of: touches.ids)
     if !missing.isEmpty {
-      let loaded = try await store.load(missing, from: progress.collection)
+      // Who died may have left rows that are ahead.
+      let beginnings = isUnsettled ? [] : touches.beginnings
+      let perhaps = missing.filter { !beginnings.contains($0) }
+      let loaded =
+        perhaps.isEmpty ? [:] : try await store.load(perhaps, from: progress.collection)
       try projection.take(
         Array(loaded.values), absent: missing.filter { loaded[$0] == nil }, into: &rows)
     }
@@ -113,10 +117,16 @@ struct DrivingSession<P: Projection> {
   private mutating func write(_ moved: ProjectionProgress) async throws {
     let isFarAhead = progress.position >= saved + Self.unsavedEventsMax
     if isFarAhead || deadline - .now < ProjectionLease.writingDuration / 4 { try await save() }
-    let changed = projection.stored(rows.takeChanged())
+    let taken = rows.takeChanged()
+    let changed = projection.stored(taken)
     if !changed.isEmpty {
       isWriting = true
-      try await store.write(changed, to: progress.collection, before: deadline)
+      let old = zip(changed, taken).filter(\.1.isStored).map(\.0)
+      if old.count < changed.count {
+        let new = zip(changed, taken).filter { !$1.isStored }.map(\.0)
+        try await store.insert(new, into: progress.collection, before: deadline)
+      }
+      if !old.isEmpty { try await store.write(old, to: progress.collection, before: deadline) }
       isWriting = false
     }
     if rows.count > Self.rowsMax { _ = rows.evict(downTo: Self.rowsMax / 2) }

@@ -121,11 +121,13 @@ public struct Touches: Sendable {
     /// The event's place in the batch.
     @usableFromInline var event: Int
     @usableFromInline var ids: [String]
+    @usableFromInline var isBeginning: Bool
 
     @inlinable
-    init(event: Int, ids: [String]) {
+    init(event: Int, ids: [String], isBeginning: Bool) {
       self.event = event
       self.ids = ids
+      self.isBeginning = isBeginning
     }
   }
 
@@ -140,6 +142,18 @@ public struct Touches: Sendable {
   mutating func stop(at poison: ProjectionPoisoned) { self.poison = poison }
 
   public var isEmpty: Bool { touches.isEmpty }
+
+  /// The rows that begin with their first event in the batch.
+  public var beginnings: Set<String> {
+    var seen: Set<String> = []
+    var beginnings: Set<String> = []
+    for touch in touches {
+      for id in touch.ids where seen.insert(id).inserted && touch.isBeginning {
+        beginnings.insert(id)
+      }
+    }
+    return beginnings
+  }
 
   /// The touched rows, each once.
   public var ids: [String] {
@@ -162,7 +176,10 @@ extension Projection {
       if !skipped.isEmpty, skipped.contains(event.position) { continue }
       do {
         let ids = try rows(touchedBy: event)
-        if !ids.isEmpty { touches.touches.append(Touches.Touch(event: place, ids: ids)) }
+        if !ids.isEmpty {
+          touches.touches.append(
+            Touches.Touch(event: place, ids: ids, isBeginning: begins(with: event)))
+        }
       } catch {
         touches.stop(at: ProjectionPoisoned(projection: name, event: event, reason: "\(error)"))
         break

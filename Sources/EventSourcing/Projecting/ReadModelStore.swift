@@ -16,9 +16,13 @@ public protocol ReadModelStore: Sendable {
   ) async throws
   /// Writes rows that the collection does not have, much faster than ``write(_:to:)``. A row that
   /// it has nevertheless, of somebody who has died, is written as that one does.
+  /// - Parameter deadline: as there.
   /// - Returns: the size of what was written, in bytes.
+  /// - Throws: ``LeaseLost`` after the deadline.
   @discardableResult
-  func insert(_ rows: [StoredRow], into collection: String) async throws -> Int
+  func insert(
+    _ rows: [StoredRow], into collection: String, before deadline: ContinuousClock.Instant?
+  ) async throws -> Int
   func find(_ query: ReadModelQuery, in collection: String) async throws -> [StoredRow]
   /// How many rows a query selects: its limit at most.
   func count(_ query: ReadModelQuery, in collection: String) async throws -> Int
@@ -58,6 +62,11 @@ public protocol ReadModelStore: Sendable {
 extension ReadModelStore {
   public func write(_ rows: [StoredRow], to collection: String) async throws {
     try await write(rows, to: collection, before: nil)
+  }
+
+  @discardableResult
+  public func insert(_ rows: [StoredRow], into collection: String) async throws -> Int {
+    try await insert(rows, into: collection, before: nil)
   }
 }
 

@@ -12,8 +12,8 @@ public final class MongoLog: EventLog {
   /// About the memory that appends without an outcome hold, in bytes, at most: those of requests,
   /// and as much again those of background work.
   private static let outstandingBytesMax = 64 << 20
-  private static let recentCommitsMax = 8192
-  private static let recentBytesMax = 32 << 20
+  private static let recentCommitsMax = 32_768
+  private static let recentBytesMax = 64 << 20
 
   public let database: MongoDatabase
   public let doorbell: Doorbell

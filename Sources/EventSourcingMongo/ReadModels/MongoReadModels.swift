@@ -153,11 +153,14 @@ public final class MongoReadModels: ReadModelStore {
     }
   }
 
-  public func insert(_ rows: [StoredRow], into collection: String) async throws -> Int {
+  public func insert(
+    _ rows: [StoredRow], into collection: String, before deadline: ContinuousClock.Instant?
+  ) async throws -> Int {
     guard !rows.isEmpty else { return 0 }
     let documents = rows.map(Self.document)
-    let reply = try await database.withConnection {
-      try $0.insertUnordered(documents, into: collection)
+    let reply = try await database.withConnection { connection in
+      if let deadline, .now >= deadline { throw LeaseLost() }
+      return try connection.insertUnordered(documents, into: collection)
     }
     if let failure = reply.failure { throw failure }
     if let concern = reply.writeConcernError { throw concern }
@@ -168,7 +171,7 @@ public final class MongoReadModels: ReadModelStore {
     }
     let met = reply.writeErrors.map { rows[$0.index] }
     if !met.isEmpty {
-      _ = try await replace(met, in: collection, upsert: false, before: nil)
+      _ = try await replace(met, in: collection, upsert: false, before: deadline)
     }
     return documents.reduce(0) { $0 + $1.bytes.count }
   }
