@@ -82,6 +82,20 @@ struct SagaTimerTests {
     #expect(story.wait(seconds: 1)?.kind == .completed)
   }
 
+  @Test("rule 7: a payment by hand goes back before a blocked release is tried again")
+  func paidByHandWhenBlocked() {
+    let story = Story([.placed, .cancelRequested, .reserved, .refused("ReleaseStock")])
+    #expect(story.stage == .compensationBlocked)
+    #expect(story.take(.payingByHand)?.summary == "refunding: RefundPayment")
+    // Nobody answers: a person is told of both, and both are tried again.
+    #expect(story.wait(seconds: 119) == nil)
+    #expect(story.wait(seconds: 1)?.summary == "compensation_blocked")
+    #expect(OrderFulfilment.task(of: story.state)?.contains("RefundPayment") == true)
+    #expect(OrderFulfilment.task(of: story.state)?.contains("ReleaseStock") == true)
+    #expect(
+      story.wait(seconds: 60)?.summary == "compensation_blocked: RefundPayment, ReleaseStock")
+  }
+
   @Test("rule 7: an undo without an answer is blocked, the others go on, retries are slow")
   func slowRetries() throws {
     let story = Story(charging + [.possiblyCharged])
