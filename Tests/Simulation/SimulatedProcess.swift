@@ -167,17 +167,14 @@ final class SimulatedProcess: @unchecked Sendable {
   private func reactors(_ log: SimulatedLog, _ store: SimulatedStore) -> [Subscription] {
     let notifications = NotificationReactor(
       shop: shop, channel: SimulatedChannel(process: self), logger: world.logger)
-    let sending = subscription(NotificationReactor.name, log, store) { _ in
-      (notifications.key(for:), notifications.handle)
-    }
-    // Two of these at once cannot know what the other one has sent.
-    let paying = subscription(PaymentReactor.name, log, store, needsLease: true) { [self] _ in
-      let payments = PaymentReactor(
-        shop: shop, gateway: SimulatedProvider.Gateway(provider: world.provider, process: self),
-        logger: world.logger)
-      return (payments.key(for:), payments.handle)
-    }
-    return [paying, sending]
+    let payments = PaymentReactor(
+      shop: shop, gateway: SimulatedProvider.Gateway(provider: world.provider, process: self),
+      logger: world.logger)
+    return [
+      subscription(PaymentReactor.name, log, store, payments.key(for:), payments.handle),
+      subscription(
+        NotificationReactor.name, log, store, notifications.key(for:), notifications.handle),
+    ]
   }
 
   private func policies(
@@ -187,34 +184,26 @@ final class SimulatedProcess: @unchecked Sendable {
     return Participant.allCases.map { participant in
       let policy = participant.policy(
         log: log, shop: shop, dispatcher: dispatcher, logger: world.logger)
-      return subscription(policy.name, log, store) { _ in (policy.key(for:), policy.handle) }
+      return subscription(policy.name, log, store, policy.key(for:), policy.handle)
     }
   }
 
-  private typealias Handler = (
-    key: @Sendable (Recorded) -> String?, handle: @Sendable (Recorded) async throws -> Void
-  )
-
   /// Some events come twice.
   private func subscription(
-    _ name: String, _ log: SimulatedLog, _ store: SimulatedStore, needsLease: Bool = false,
-    _ begin: @escaping @Sendable (Position) -> Handler
+    _ name: String, _ log: SimulatedLog, _ store: SimulatedStore,
+    _ key: @escaping @Sendable (Recorded) -> String?,
+    _ handle: @escaping @Sendable (Recorded) async throws -> Void
   ) -> Subscription {
-    let session: Subscription.Begin = { [world] position in
-      let handler = begin(position)
-      let handle: Subscription.Handle = { event in
-        try await handler.handle(event)
-        if world.fails(\.deliveredTwice) {
-          world.tell("\(event.position) comes to \(name) twice")
-          try await handler.handle(event)
-        }
-        return nil
-      }
-      return Subscription.Session(key: handler.key, handle: handle)
-    }
-    return Subscription(
+    Subscription(
       name: name, log: log, checkpoints: store, logger: world.logger,
-      process: needsLease || world.plan.hasLeases ? leases : nil, begin: session)
+      process: world.plan.hasLeases ? leases : nil, key: key
+    ) { [world] event in
+      try await handle(event)
+      if world.fails(\.deliveredTwice) {
+        world.tell("\(event.position) comes to \(name) twice")
+        try await handle(event)
+      }
+    }
   }
 
   // MARK: What should change nothing
