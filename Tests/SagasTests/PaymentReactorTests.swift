@@ -96,7 +96,7 @@ struct PaymentReactorTests {
     let other = PaymentReactor(
       shop: Shop(log: rig.log),
       gateway: InterruptedGateway(base: gateway) {
-        try? await rig.shop.paymentFailed(
+        _ = try? await rig.shop.paymentFailed(
           order: bench.order, code: "PAYMENT_UNAVAILABLE", reason: "no answer",
           possiblyCharged: false,
           context: CommitContext(
