@@ -90,17 +90,37 @@ final class SimulatedProcess: @unchecked Sendable {
   /// A point at which the process may be held up, or killed.
   func reach(_ place: @autoclosure () -> String) async throws {
     try await step()
-    if world.fails(\.delay) {
-      let pause = world.chance.duration(upTo: world.plan.faults.delayMax)
-      world.tell("\(name): held up for \(pause) at: \(place())")
-      try await Task.sleep(for: pause)
-      guard isAlive else { throw CancellationError() }
-    }
+    try await holdUp(place())
     if world.isCrash() {
       world.tell("\(name): KILLED at: \(place())")
       world.kill(self)
       throw CancellationError()
     }
+  }
+
+  /// A read is held up in slow worlds only: it is done too often for the others.
+  func read() async throws {
+    try await step()
+    if world.plan.isSlow { try await holdUp("read") }
+    if world.fails(\.readFails) { throw Unreachable() }
+  }
+
+  /// A timer that is due.
+  func readTimer() async throws {
+    try await read()
+    guard world.fails(\.timerLate) else { return }
+    try await rest(for: .seconds(world.chance.number(in: 100...1000)), "a timer")
+  }
+
+  private func holdUp(_ place: @autoclosure () -> String) async throws {
+    guard world.fails(\.delay) else { return }
+    try await rest(for: world.chance.duration(upTo: world.plan.faults.delayMax), place())
+  }
+
+  private func rest(for pause: Duration, _ place: @autoclosure () -> String) async throws {
+    world.tell("\(name): held up for \(pause) at: \(place())")
+    try await Task.sleep(for: pause)
+    guard isAlive else { throw CancellationError() }
   }
 
   func waitForEvents(after position: Position, timeout: Duration) async {
