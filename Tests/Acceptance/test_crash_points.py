@@ -11,7 +11,7 @@ import random
 from client import BROKEN, poll
 from invariants import check_log
 from server import StartFailure
-from shopping import change_stock, new_key, place, settle, stream
+from shopping import change_stock, new_key, place, settle, stream, types
 
 ORDER = 95
 PRODUCT = 115
@@ -88,7 +88,8 @@ def carry_out(parts, point, scenario, saga):
     order = place(parts.client, PRODUCT, headers=headers, **body).id
     if scenario == "dead":
         with contextlib.suppress(AssertionError):
-            poll("the payment is given up", lambda: ended(parts.client, order), within=9)
+            poll("the payment is given up", lambda: "PaymentFailed" in types(
+                stream(parts.client, "payments", order.replace("order_", "payment_", 1))), within=9)
         parts.start_payments()
     if scenario == "lying":
         with parts.payments_client() as provider:

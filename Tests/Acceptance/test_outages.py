@@ -39,21 +39,58 @@ def test_an_order_waits_for_the_payment_service_and_goes_through(world):
     assert payment["captured_amount"] == row["total_amount"], payment
 
 
-def test_an_order_is_cancelled_at_the_deadline_of_its_payment(world):
+def payment_events(client, placed):
+    return stream(client, "payments", f"payment_{placed.uuid}")
+
+
+def given_up_and_to_be_undone(client, placed):
+    """At its deadline, nobody being there to say whether it was charged."""
+    poll("the refund is asked for", lambda: "PaymentRefundRequested" in types(
+        payment_events(client, placed)), within=PAYMENT_DEADLINE + 20)
+    failed, = (event["data"] for event in payment_events(client, placed)
+               if event["event_type"] == "PaymentFailed")
+    assert failed["error_code"] == "PAYMENT_UNAVAILABLE", failed
+    assert failed["possibly_charged"] is True, failed
+
+
+def test_an_order_is_cancelled_when_the_provider_says_that_it_never_will_charge(world):
     parts = world.parts
     client = parts.client
     before = stock(client, PRODUCT, head(client))
     parts.payments.kill()
     try:
         placed = place(client, PRODUCT, 2)
-        row = wait_cancelled(client, placed.id, within=PAYMENT_DEADLINE + 20)
-        assert timeline(row)[:2] == HAPPY[:2] and "StockReleased" in timeline(row), timeline(row)
-        assert stock(client, PRODUCT, head(client)) == before, "the stock is still held"
-        cancelled = stream(client, "orders", placed.id)[-1]["data"]
-        assert cancelled["code"] == "PAYMENT_UNAVAILABLE", cancelled
+        given_up_and_to_be_undone(client, placed)
+        poll("the saga waits for the refund",
+             lambda: saga_of(client, placed.id)["state"] == "refunding", within=10)
+        assert order_row(client, placed.id)["status"] != "cancelled", "its payment is open"
     finally:
         parts.start_payments()
-    settle(client)
+    row = wait_cancelled(client, placed.id)
+    assert [event for event in timeline(row) if event in DECLINED] == DECLINED, timeline(row)
+    assert row["cancellation"]["code"] == "PAYMENT_UNAVAILABLE", row
+    assert types(payment_events(client, placed))[-1] == "PaymentVoided"
+    assert stock(client, PRODUCT, settle(client)) == before, "the stock is still held"
+    assert all(not payment["is_paid"] for payment in ledger(parts, placed.id))
+
+
+def test_a_choreographed_payment_is_open_until_the_provider_says_that_it_never_will_charge(world):
+    parts = world.parts
+    client = parts.client
+    before = stock(client, PRODUCT, head(client))
+    parts.payments.kill()
+    try:
+        placed = place(client, PRODUCT, 2, saga="choreographed")
+        given_up_and_to_be_undone(client, placed)
+        row = wait_cancelled(client, placed.id)
+        assert row["cancellation"]["code"] == "PAYMENT_UNAVAILABLE", row
+        poll("the watcher waits for the refund",
+             lambda: saga_of(client, placed.id)["state"] == "compensating", within=10)
+    finally:
+        parts.start_payments()
+    poll("the payment is void", lambda: types(
+        payment_events(client, placed))[-1] == "PaymentVoided", within=20)
+    assert stock(client, PRODUCT, settle(client)) == before, "the stock is still held"
     assert all(not payment["is_paid"] for payment in ledger(parts, placed.id))
 
 

@@ -75,10 +75,21 @@ import Testing
   @Test("a late success after the payment was given up changes nothing: the refund settles it")
   func ignoresLateSuccess() throws {
     try given(Payments.self, initiated, unanswered).when(succeed).thenNothing()
-    try given(Payments.self, initiated, declined).when(succeed).thenNothing()
     try given(Payments.self, initiated, unanswered, refundRequested).when(succeed).thenNothing()
     try given(Payments.self, initiated, unanswered, refundRequested, voided).when(succeed)
       .thenNothing()
+  }
+
+  @Test("a payment that failed for certain and was charged all the same asks for its refund, once")
+  func chargedAfterCertainFailure() throws {
+    let asked = PaymentEvent.refundRequested(
+      PaymentRefundRequested(
+        orderID: Self.order, amount: Self.amount, effectID: "\(Self.order)/pay/undo/1",
+        reason: "charged after it had failed"))
+    try given(Payments.self, initiated, declined).when(succeed).then(asked)
+    try given(Payments.self, initiated, declined, asked).when(succeed).thenNothing()
+    try given(Payments.self, initiated, declined, asked).when(requestRefund).thenNothing()
+    try given(Payments.self, initiated, declined, asked).when(refund).then(refunded)
   }
 
   @Test("an outcome of a payment that nobody initiated is refused")

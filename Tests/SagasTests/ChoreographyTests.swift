@@ -75,14 +75,30 @@ struct ChoreographyTests {
     #expect(rig.gateway.ledger.refundRequests == 0)
   }
 
-  @Test("a provider dead until the deadline: cancelled and released, nothing to give back")
+  @Test(
+    "a provider dead until the deadline: its payment is open until it says that it never will charge"
+  )
   func providerDead() async throws {
     let gateway = FakeGateway()
     gateway.setDead(true)
     let rig = try await Rig.choreographed(gateway: gateway)
-    let (order, _) = try await rig.carryOut()
-    #expect(try await rig.cancellationCode(of: order) == "PAYMENT_UNAVAILABLE")
-    #expect(try await rig.stock(1) == (10, 0))
+    try await rig.running { subscriptions in
+      let order = try await rig.place()
+      try await poll("the stock is free and the refund asked for") {
+        let types = try await rig.events().map(\.type)
+        return Set(types).isSuperset(of: ["StockReleased", "PaymentRefundRequested"])
+      }
+      #expect(try await rig.cancellationCode(of: order) == "PAYMENT_UNAVAILABLE")
+      #expect(try await rig.stock(1) == (10, 0))
+      #expect(try await !rig.history(of: order).contains("PaymentVoided"))
+
+      gateway.setDead(false)
+      try await rig.waitUntilQuiet(subscriptions)
+      #expect(try await rig.history(of: order).contains("PaymentVoided"))
+      #expect(gateway.ledger.charges.isEmpty)
+      #expect(gateway.ledger.tombstones == ["\(order)/pay/forward/1"])
+      try LogInvariants.check(try await rig.events())
+    }
   }
 
   @Test("possibly charged: the refund is asked for until the provider answers, and made once")

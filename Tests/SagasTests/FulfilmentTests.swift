@@ -103,22 +103,27 @@ struct FulfilmentTests {
     }
   }
 
-  @Test("a provider dead until the deadline: certainly not charged, released and cancelled")
+  @Test(
+    "a provider dead until the deadline: the order waits, until it says that it never will charge")
   func deadUntilDeadline() async throws {
     let gateway = FakeGateway()
     gateway.setDead(true)
     let rig = try await Rig(gateway: gateway)
     try await rig.running { _ in
       let order = try await rig.place()
-      try await rig.waitUntil(order, is: .compensated)
-      #expect(
-        try await rig.history(of: order) == [
-          "OrderInitiated", "StockReserved", "PaymentFailed", "StockReleased", "OrderCancelled",
-        ])
+      try await rig.waitUntil(order, is: .compensationBlocked)
+      let open = ["OrderInitiated", "StockReserved", "PaymentFailed", "StockReleased"]
+      #expect(try await rig.history(of: order) == open)
+      #expect(try await rig.stock(1) == (10, 0))
       let failed = try await rig.events().last { $0.type == "PaymentFailed" }
       #expect(failed?.data["error_code"] == "PAYMENT_UNAVAILABLE")
-      #expect(failed?.data["possibly_charged"] == false)
-      #expect(try await rig.stock(1) == (10, 0))
+      #expect(failed?.data["possibly_charged"] == true)
+
+      gateway.setDead(false)
+      try await rig.waitUntil(order, is: .compensated)
+      #expect(try await rig.history(of: order) == open + ["PaymentVoided", "OrderCancelled"])
+      #expect(gateway.ledger.charges.isEmpty)
+      #expect(gateway.ledger.tombstones == ["\(order)/pay/forward/1"])
     }
   }
 

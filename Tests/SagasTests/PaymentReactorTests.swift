@@ -6,8 +6,6 @@ import Testing
 
 @Suite("The payment reactor")
 struct PaymentReactorTests {
-  struct Interrupted: Error {}
-
   /// An order whose payment was initiated, with a deadline 60 s away.
   private struct Bench {
     let rig: Rig
@@ -43,69 +41,74 @@ struct PaymentReactorTests {
     #expect(bench.rig.gateway.ledger.chargeRequests == 1)
     let outcome = try await bench.outcome()
     #expect(outcome.type == "PaymentProcessed")
-    #expect(outcome.commandID == CommandID(derivedFrom: "charge-1/outcome"))
+    #expect(outcome.commandID == CommandID(derivedFrom: "charge-1/charged/outcome"))
     #expect(outcome.header.context.causationID == bench.request.eventID)
   }
 
-  @Test("a reactor younger than the request does not know what was tried before it")
-  func youngReactor() async throws {
+  @Test(
+    "unresolved at the deadline is possibly charged, whatever this reactor has tried",
+    arguments: [
+      [], Array(repeating: FakeGateway.Act.notSent, count: 1000), [.notSent, .lost, .notSent],
+    ])
+  func unresolved(_ charges: [FakeGateway.Act]) async throws {
+    let gateway = FakeGateway(charges: charges)
+    gateway.setDead(charges.isEmpty)
+    let bench = try await Bench(gateway)
+    // The last of them reaches the provider, and is lost there.
+    let clock = ReactorClock(
+      now: { bench.rig.time.now },
+      sleep: { duration in
+        try await bench.rig.time.clock.sleep(duration)
+        if gateway.ledger.chargeRequests == 3 { gateway.setDead(true) }
+      })
+    try await bench.reactor(clock: clock).handle(bench.request)
+    #expect(try await bench.outcome().data["error_code"] == "PAYMENT_UNAVAILABLE")
+    #expect(try await bench.outcome().data["possibly_charged"] == true)
+  }
+
+  @Test("two reactors: one gives up, the other's charge arrives, and the money goes back")
+  func twoAtOnce() async throws {
     let gateway = FakeGateway()
     gateway.setDead(true)
     let bench = try await Bench(gateway)
     try await bench.reactor().handle(bench.request)
-    #expect(try await bench.outcome().data["possibly_charged"] == true)
+    #expect(try await bench.outcome().type == "PaymentFailed")
+    gateway.setDead(false)
+    let late = try await gateway.charge(
+      ChargeRequest(
+        effectID: "charge-1", orderID: bench.order, userID: Rig.customer, amount: Rig.price,
+        paymentMethod: "card"))
+    #expect(late == .charged(transactionID: "transaction of charge-1"))
+    let receipt = try await bench.rig.shop.requestRefund(
+      order: bench.order, effectID: "refund-1", reason: "no answer", context: bench.rig.context())
+    let request = try #require(receipt.commit?.events.first)
+    try await bench.reactor().handle(request)
+    #expect(try await bench.outcome().type == "PaymentRefunded")
+    #expect(gateway.ledger.refunds == ["refund-1": Rig.price])
   }
 
-  @Test("one attempt of unknown outcome among many is enough for doubt")
-  func oneDoubt() async throws {
-    let gateway = FakeGateway(charges: [.notSent, .lost])
-    let rig = try await Rig(gateway: gateway)
-    let reactor = PaymentReactor(
-      shop: rig.shop, gateway: gateway, logger: .silent,
-      clock: ReactorClock(
-        now: { rig.time.now },
-        sleep: { duration in
-          try await rig.time.clock.sleep(duration)
-          if gateway.ledger.chargeRequests == 2 { gateway.setDead(true) }
-        }))
-    let order = try await rig.place()
-    let receipt = try await rig.shop.takePayment(
-      order: order, user: Rig.customer, amount: Rig.price, method: "card", effectID: "charge-1",
-      context: rig.context())
-    let request = try #require(receipt.commit?.events.first)
-    try await reactor.handle(request)
-    let outcome = try #require(try await rig.log.stream(request.stream).last)
-    #expect(outcome.data["error_code"] == "PAYMENT_UNAVAILABLE")
-    #expect(outcome.data["possibly_charged"] == true)
-  }
-
-  @Test("a doubt survives the handling that had it")
-  func doubtSurvives() async throws {
-    let gateway = FakeGateway(charges: [.lost])
-    let rig = try await Rig(gateway: gateway)
-    let isInterrupted = Mutex(false)
-    let reactor = PaymentReactor(
-      shop: rig.shop, gateway: gateway, logger: .silent,
-      clock: ReactorClock(
-        now: { rig.time.now },
-        sleep: { duration in
-          let isFirst = isInterrupted.withLock { value in
-            defer { value = true }
-            return !value
-          }
-          if isFirst { throw Interrupted() }
-          try await rig.time.clock.sleep(duration)
-        }))
-    let order = try await rig.place()
-    let receipt = try await rig.shop.takePayment(
-      order: order, user: Rig.customer, amount: Rig.price, method: "card", effectID: "charge-1",
-      context: rig.context())
-    let request = try #require(receipt.commit?.events.first)
-    await #expect(throws: Interrupted.self) { try await reactor.handle(request) }
-    gateway.setDead(true)
-    try await reactor.handle(request)
-    let outcome = try #require(try await rig.log.stream(request.stream).last)
-    #expect(outcome.data["possibly_charged"] == true)
+  @Test("a payment that an older reactor has called certainly not charged, and was, is refunded")
+  func chargedAfterCertainFailure() async throws {
+    let gateway = FakeGateway()
+    let bench = try await Bench(gateway)
+    let rig = bench.rig
+    // The other one's shop has not heard of it when its charge is answered.
+    let other = PaymentReactor(
+      shop: Shop(log: rig.log),
+      gateway: InterruptedGateway(base: gateway) {
+        _ = try? await rig.shop.paymentFailed(
+          order: bench.order, code: "PAYMENT_UNAVAILABLE", reason: "no answer",
+          possiblyCharged: false,
+          context: CommitContext(
+            commandID: CommandID(derivedFrom: "charge-1/outcome"), timestamp: rig.time.now,
+            serviceName: "payments"))
+      }, logger: .silent, clock: rig.time.clock)
+    try await other.handle(bench.request)
+    let asked = try await bench.outcome()
+    #expect(asked.type == "PaymentRefundRequested")
+    #expect(asked.data["effect_id"] == .string("\(bench.order)/pay/undo/1"))
+    try await other.handle(asked)
+    #expect(try await bench.outcome().type == "PaymentRefunded")
   }
 
   @Test("it pauses 2 s at most between charges, and gives up at the deadline")
@@ -130,7 +133,7 @@ struct PaymentReactorTests {
     #expect(time.now <= start.adding(seconds: 62))
   }
 
-  @Test("a charge in doubt is asked for once at its deadline, and what the provider says counts")
+  @Test("the provider is asked once at the deadline, and what it says counts")
   func asksAtDeadline() async throws {
     typealias Case = (
       gateway: FakeGateway, type: String, code: String?, possiblyCharged: Value?, questions: Int
@@ -183,20 +186,12 @@ struct PaymentReactorTests {
     #expect(try await bench.outcome().data["possibly_charged"] == false)
   }
 
-  @Test("without any doubt nobody is asked")
+  @Test("a provider that is gone is not asked")
   func asksNobody() async throws {
-    let gateway = FakeGateway(charges: Array(repeating: .notSent, count: 1000))
-    let rig = try await Rig(gateway: gateway)
-    let reactor = PaymentReactor(
-      shop: rig.shop, gateway: gateway, logger: .silent, clock: rig.time.clock)
-    let order = try await rig.place()
-    let receipt = try await rig.shop.takePayment(
-      order: order, user: Rig.customer, amount: Rig.price, method: "card", effectID: "charge-1",
-      context: rig.context())
-    let request = try #require(receipt.commit?.events.first)
-    try await reactor.handle(request)
-    let outcome = try #require(try await rig.log.stream(request.stream).last)
-    #expect(outcome.data["possibly_charged"] == false)
+    let gateway = FakeGateway()
+    gateway.setDead(true)
+    let bench = try await Bench(gateway)
+    try await bench.reactor().handle(bench.request)
     #expect(gateway.ledger.questions == 0)
   }
 
@@ -248,5 +243,27 @@ struct PaymentReactorTests {
     #expect(gateway.ledger.refundRequests == 43)
     #expect(gateway.ledger.refunds == ["refund-1": Rig.price])
     #expect(try await bench.outcome().type == "PaymentRefunded")
+  }
+}
+
+/// Something happens after each charge, before it is answered.
+private struct InterruptedGateway: PaymentGateway {
+  let base: FakeGateway
+  let meanwhile: @Sendable () async -> Void
+
+  func charge(_ request: ChargeRequest) async throws(PaymentGatewayError) -> ChargeOutcome {
+    let outcome = try await base.charge(request)
+    await meanwhile()
+    return outcome
+  }
+
+  func outcome(of effectID: String) async throws(PaymentGatewayError) -> ChargeOutcome? {
+    try await base.outcome(of: effectID)
+  }
+
+  func refund(
+    effectID: String, refundEffectID: String, amount: Money
+  ) async throws(PaymentGatewayError) -> RefundOutcome {
+    try await base.refund(effectID: effectID, refundEffectID: refundEffectID, amount: amount)
   }
 }

@@ -82,6 +82,39 @@ struct SagaTimerTests {
     #expect(story.wait(seconds: 1)?.kind == .completed)
   }
 
+  @Test("rule 14: a hold that would not outlive the payment is extended, from then on")
+  func extendsHold() throws {
+    let story = Story([.placed, .pause(seconds: 850)])
+    let reserve = try #require(story.commands.last)
+    #expect(try reserve.payload.timestamp("expires_at") == Happening.noon.adding(seconds: 900))
+    let extend = try #require(story.take(.reserved)?.commands.first)
+    #expect(extend.name == "ExtendHold")
+    #expect(try extend.payload.timestamp("until") == story.now.adding(seconds: 900))
+    #expect(story.take(.extended)?.summary == "charging: TakePayment")
+  }
+
+  @Test("rule 14: an extension that is answered too late to pay is undone")
+  func extendsHoldTooLate() {
+    let story = Story([.placed, .pause(seconds: 850), .reserved, .pause(seconds: 800)])
+    let event = story.take(.extended)
+    #expect(event?.summary == "releasing: ReleaseStock")
+    #expect(event?.failure?.code == "HOLD_EXPIRED")
+  }
+
+  @Test("rule 7: a payment by hand goes back before a blocked release is tried again")
+  func paidByHandWhenBlocked() {
+    let story = Story([.placed, .cancelRequested, .reserved, .refused("ReleaseStock")])
+    #expect(story.stage == .compensationBlocked)
+    #expect(story.take(.payingByHand)?.summary == "refunding: RefundPayment")
+    // Nobody answers: a person is told of both, and both are tried again.
+    #expect(story.wait(seconds: 119) == nil)
+    #expect(story.wait(seconds: 1)?.summary == "compensation_blocked")
+    #expect(OrderFulfilment.task(of: story.state)?.contains("RefundPayment") == true)
+    #expect(OrderFulfilment.task(of: story.state)?.contains("ReleaseStock") == true)
+    #expect(
+      story.wait(seconds: 60)?.summary == "compensation_blocked: RefundPayment, ReleaseStock")
+  }
+
   @Test("rule 7: an undo without an answer is blocked, the others go on, retries are slow")
   func slowRetries() throws {
     let story = Story(charging + [.possiblyCharged])

@@ -348,6 +348,28 @@ struct TransitionTableTests {
           "nothing to do for ReleaseStock": "cancelling_order: CancelOrder",
         ]
       ).v2(),
+      Row(
+        "blocked on the release, not paid", .compensationBlocked,
+        given: [.placed, .cancelRequested, .reserved, .refused("ReleaseStock")],
+        [
+          "StockReleased": "cancelling_order: CancelOrder",
+          "StockReservationBarred": "cancelling_order: CancelOrder",
+          "nothing to do for ReleaseStock": "cancelling_order: CancelOrder",
+          "PaymentInitiated": "refunding: RefundPayment",
+        ]
+      ).v2(),
+      Row(
+        "blocked on the release, refunding what was paid by hand", .refunding,
+        given: [.placed, .cancelRequested, .reserved, .refused("ReleaseStock"), .payingByHand],
+        [
+          "StockReleased": "refunding", "StockReservationBarred": "refunding",
+          "nothing to do for ReleaseStock": "refunding",
+          "PaymentRefunded": "compensation_blocked",
+          "PaymentVoided": "compensation_blocked",
+          "nothing to do for RefundPayment": "compensation_blocked",
+          "refused RefundPayment": "compensation_blocked",
+        ]
+      ).v2(),
     ]
 
   static let rows = version1 + version2

@@ -23,6 +23,8 @@ struct OrderModel {
   var total: Money?
   var wanted: [String: Int64] = [:]
   var holds: [String: Int64] = [:]
+  /// By product, of holds that expire.
+  var expiries: [String: Timestamp] = [:]
   var isConfirmed = false
   var isCancelled = false
   var payment = Payment.none
@@ -102,14 +104,24 @@ struct OrderModel {
   private mutating func takeStock(_ event: Recorded) -> Violation? {
     let quantity = event.data["quantity"]?.integerValue ?? 0
     switch event.type {
-    case "StockReserved": holds[event.stream.id, default: 0] += quantity
-    case "StockReleased": holds[event.stream.id, default: 0] -= quantity
+    case "StockReserved":
+      holds[event.stream.id, default: 0] += quantity
+      expiries[event.stream.id] = expiry(in: event)
+    case "StockReleased":
+      holds[event.stream.id, default: 0] -= quantity
+      expiries[event.stream.id] = nil
+    case "StockHoldExtended": expiries[event.stream.id] = expiry(in: event)
+    case "StockHoldSecured": expiries[event.stream.id] = nil
     default: return nil
     }
     if isOrchestrated, isCancelled, !holdsNothing {
       return broken("I13", "is cancelled and gets stock: \(holds)")
     }
     return nil
+  }
+
+  private func expiry(in event: Recorded) -> Timestamp? {
+    (try? event.data.timestampIfPresent("expires_at")) ?? nil
   }
 
   // MARK: The payment
@@ -125,6 +137,11 @@ struct OrderModel {
       payment = .initiated
       paymentAt = event.position
       isPaidByHand = event.header.context.serviceName == "commands"
+      guard !isPaidByHand, let deadline = try? event.data.timestamp("deadline") else { break }
+      // The saga waits beyond the deadline for its outcome.
+      guard expiries.values.allSatisfy({ $0 > deadline.adding(seconds: 30) }) else {
+        return broken("I13", "is to be paid by \(deadline), and holds its stock until \(expiries)")
+      }
     case "PaymentProcessed":
       payment = .processed
       captures += 1

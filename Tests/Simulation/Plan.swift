@@ -9,6 +9,8 @@ struct Plan: Sendable {
     /// Something waits before it is done, or before its answer comes.
     var delay = 0
     var delayMax: Duration = .milliseconds(200)
+    /// A timer that is due fires minutes later.
+    var timerLate = 0
     var dispatchFails = 0
     var dispatchTwice = 0
     var undoRefused = 0
@@ -83,10 +85,11 @@ struct Plan: Sendable {
     isSlow = true
     orders = chance.number(in: 2...4)
     products = 1
-    paymentDeadlineSeconds = 5
+    paymentDeadlineSeconds = Int64(chance.one(of: [5, 60, 120]))
     faultsEnd = 2000
     faults.delay = chance.one(of: [20, 60])
     faults.delayMax = .seconds(1000)
+    faults.timerLate = chance.one(of: [0, 600])
   }
 
   private static func faults(_ chance: Chance) -> Faults {

@@ -94,10 +94,7 @@ final class SimulatedLog: EventLog, @unchecked Sendable {
 
   // MARK: Reading
 
-  private func read() async throws {
-    try await process.step()
-    if world.fails(\.readFails) { throw Unreachable() }
-  }
+  private func read() async throws { try await process.read() }
 
   func read(after position: Position, limit: Int) async throws -> [RecordedCommit] {
     try await read()
@@ -137,7 +134,7 @@ final class SimulatedLog: EventLog, @unchecked Sendable {
   }
 
   func events(at positions: [Position]) async throws -> [Recorded] {
-    try await read()
+    try await process.readTimer()
     return try await base.events(at: positions)
   }
 

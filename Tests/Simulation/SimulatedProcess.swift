@@ -90,17 +90,37 @@ final class SimulatedProcess: @unchecked Sendable {
   /// A point at which the process may be held up, or killed.
   func reach(_ place: @autoclosure () -> String) async throws {
     try await step()
-    if world.fails(\.delay) {
-      let pause = world.chance.duration(upTo: world.plan.faults.delayMax)
-      world.tell("\(name): held up for \(pause) at: \(place())")
-      try await Task.sleep(for: pause)
-      guard isAlive else { throw CancellationError() }
-    }
+    try await holdUp(place())
     if world.isCrash() {
       world.tell("\(name): KILLED at: \(place())")
       world.kill(self)
       throw CancellationError()
     }
+  }
+
+  /// A read is held up in slow worlds only: it is done too often for the others.
+  func read() async throws {
+    try await step()
+    if world.plan.isSlow { try await holdUp("read") }
+    if world.fails(\.readFails) { throw Unreachable() }
+  }
+
+  /// A timer that is due.
+  func readTimer() async throws {
+    try await read()
+    guard world.fails(\.timerLate) else { return }
+    try await rest(for: .seconds(world.chance.number(in: 100...1000)), "a timer")
+  }
+
+  private func holdUp(_ place: @autoclosure () -> String) async throws {
+    guard world.fails(\.delay) else { return }
+    try await rest(for: world.chance.duration(upTo: world.plan.faults.delayMax), place())
+  }
+
+  private func rest(for pause: Duration, _ place: @autoclosure () -> String) async throws {
+    world.tell("\(name): held up for \(pause) at: \(place())")
+    try await Task.sleep(for: pause)
+    guard isAlive else { throw CancellationError() }
   }
 
   func waitForEvents(after position: Position, timeout: Duration) async {
@@ -167,17 +187,14 @@ final class SimulatedProcess: @unchecked Sendable {
   private func reactors(_ log: SimulatedLog, _ store: SimulatedStore) -> [Subscription] {
     let notifications = NotificationReactor(
       shop: shop, channel: SimulatedChannel(process: self), logger: world.logger)
-    let sending = subscription(NotificationReactor.name, log, store) { _ in
-      (notifications.key(for:), notifications.handle)
-    }
-    // Two of these at once cannot know what the other one has sent.
-    let paying = subscription(PaymentReactor.name, log, store, needsLease: true) { [self] _ in
-      let payments = PaymentReactor(
-        shop: shop, gateway: SimulatedProvider.Gateway(provider: world.provider, process: self),
-        logger: world.logger)
-      return (payments.key(for:), payments.handle)
-    }
-    return [paying, sending]
+    let payments = PaymentReactor(
+      shop: shop, gateway: SimulatedProvider.Gateway(provider: world.provider, process: self),
+      logger: world.logger)
+    return [
+      subscription(PaymentReactor.name, log, store, payments.key(for:), payments.handle),
+      subscription(
+        NotificationReactor.name, log, store, notifications.key(for:), notifications.handle),
+    ]
   }
 
   private func policies(
@@ -187,34 +204,26 @@ final class SimulatedProcess: @unchecked Sendable {
     return Participant.allCases.map { participant in
       let policy = participant.policy(
         log: log, shop: shop, dispatcher: dispatcher, logger: world.logger)
-      return subscription(policy.name, log, store) { _ in (policy.key(for:), policy.handle) }
+      return subscription(policy.name, log, store, policy.key(for:), policy.handle)
     }
   }
 
-  private typealias Handler = (
-    key: @Sendable (Recorded) -> String?, handle: @Sendable (Recorded) async throws -> Void
-  )
-
   /// Some events come twice.
   private func subscription(
-    _ name: String, _ log: SimulatedLog, _ store: SimulatedStore, needsLease: Bool = false,
-    _ begin: @escaping @Sendable (Position) -> Handler
+    _ name: String, _ log: SimulatedLog, _ store: SimulatedStore,
+    _ key: @escaping @Sendable (Recorded) -> String?,
+    _ handle: @escaping @Sendable (Recorded) async throws -> Void
   ) -> Subscription {
-    let session: Subscription.Begin = { [world] position in
-      let handler = begin(position)
-      let handle: Subscription.Handle = { event in
-        try await handler.handle(event)
-        if world.fails(\.deliveredTwice) {
-          world.tell("\(event.position) comes to \(name) twice")
-          try await handler.handle(event)
-        }
-        return nil
-      }
-      return Subscription.Session(key: handler.key, handle: handle)
-    }
-    return Subscription(
+    Subscription(
       name: name, log: log, checkpoints: store, logger: world.logger,
-      process: needsLease || world.plan.hasLeases ? leases : nil, begin: session)
+      process: world.plan.hasLeases ? leases : nil, key: key
+    ) { [world] event in
+      try await handle(event)
+      if world.fails(\.deliveredTwice) {
+        world.tell("\(event.position) comes to \(name) twice")
+        try await handle(event)
+      }
+    }
   }
 
   // MARK: What should change nothing

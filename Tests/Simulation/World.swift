@@ -275,7 +275,9 @@ final class World: @unchecked Sendable {
     }
     guard plan.hasProjections else { return nil }
     var progress = try await store.progress(of: projection.name)
-    for _ in 0..<60 where (progress?.position ?? .start) < head {
+    let begin = scheduler.seconds
+    while (progress?.position ?? .start) < head, scheduler.seconds - begin < Self.patience {
+      // Its driver may still be held up.
       try await Task.sleep(for: .seconds(5))
       progress = try await store.progress(of: projection.name)
     }

@@ -42,7 +42,8 @@ public struct Payment: Sendable, Hashable {
 }
 
 /// One payment an order. What the provider says after the payment was given up changes nothing
-/// here: the refund, which the provider matches by the effect id of the charge, settles it.
+/// here: the refund, which the provider matches by the effect id of the charge, settles it. A payment
+/// that had failed for certain, and was charged all the same, asks for that refund itself.
 public enum Payments: Decider {
   public typealias State = Payment
   public typealias Command = PaymentCommand
@@ -71,7 +72,7 @@ public enum Payments: Decider {
       }
     case .succeed, .fail, .requestRefund, .refunded, .voided: break
     }
-    guard let payment = state.initiated, let status = state.status else {
+    guard let payment = state.initiated, state.status != nil else {
       // An undo is never refused. What it undoes may still come, and is refused then.
       if case .requestRefund(let order, _, _) = command {
         return state.isBarred ? [] : [.voided(PaymentVoided(orderID: order))]
@@ -80,9 +81,9 @@ public enum Payments: Decider {
     }
     switch command {
     case .initiate, .initiateByHand: return []
-    case .succeed(let transactionID): return succeed(payment, status, transactionID)
+    case .succeed(let transactionID): return succeed(payment, state, transactionID)
     case .fail(let code, let reason, let possiblyCharged):
-      guard status == .initiated else { return [] }
+      guard state.status == .initiated else { return [] }
       return [
         .failed(
           PaymentFailed(
@@ -131,15 +132,26 @@ public enum Payments: Decider {
   }
 
   private static func succeed(
-    _ payment: PaymentInitiated, _ status: PaymentStatus, _ transactionID: String
+    _ payment: PaymentInitiated, _ state: Payment, _ transactionID: String
   ) -> [PaymentEvent] {
-    guard status == .initiated else { return [] }
-    return [
-      .processed(
-        PaymentProcessed(
-          orderID: payment.orderID, amount: payment.amount, paymentMethod: payment.paymentMethod,
-          transactionID: transactionID))
-    ]
+    switch state.status {
+    case .initiated:
+      return [
+        .processed(
+          PaymentProcessed(
+            orderID: payment.orderID, amount: payment.amount,
+            paymentMethod: payment.paymentMethod, transactionID: transactionID))
+      ]
+    case .failed where !state.possiblyCharged:
+      // Nobody else asks for it back.
+      return [
+        .refundRequested(
+          PaymentRefundRequested(
+            orderID: payment.orderID, amount: payment.amount,
+            effectID: "\(payment.orderID)/pay/undo/1", reason: "charged after it had failed"))
+      ]
+    case nil, .processed, .failed, .refundRequested, .refunded, .voided: return []
+    }
   }
 
   /// Whether a refund has to be asked for. A payment whose outcome is still open counts: it is

@@ -53,7 +53,8 @@ extension Shop {
       .requestRefund(order: order, effectID: effectID, reason: reason), of: order, context)
   }
 
-  /// The provider charged. Too late for a payment that was given up: no event.
+  /// The provider charged. Too late for a payment that was given up: no event, or its refund is
+  /// asked for when nobody else would.
   /// - Throws: ``PaymentRejection/notInitiated``.
   @discardableResult
   public func paymentSucceeded(

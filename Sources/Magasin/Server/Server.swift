@@ -210,21 +210,13 @@ struct Server {
   ) -> [Subscription] {
     let notifications = NotificationReactor(
       shop: shop, channel: LogChannel(logger: logger), logger: logger)
+    let payments = PaymentReactor(shop: shop, gateway: gateway, logger: logger)
     return [
       Subscription(
         name: PaymentReactor.name, log: log, checkpoints: store, logger: logger,
         process: ProcessIdentity.process, outstandingMax: Self.outstandingPaymentsMax,
-        lanesMax: Self.outstandingPaymentsMax
-      ) { _ in
-        // What another process has tried is unknown to it: made when that one has given up.
-        let payments = PaymentReactor(shop: shop, gateway: gateway, logger: logger)
-        return Subscription.Session(
-          key: payments.key(for:),
-          handle: { event in
-            try await payments.handle(event)
-            return nil
-          })
-      },
+        lanesMax: Self.outstandingPaymentsMax, key: payments.key(for:), handle: payments.handle
+      ),
       Subscription(
         name: NotificationReactor.name, log: log, checkpoints: store, logger: logger,
         process: ProcessIdentity.process, key: notifications.key(for:), handle: notifications.handle

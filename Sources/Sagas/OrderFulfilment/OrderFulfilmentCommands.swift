@@ -20,6 +20,8 @@ extension OrderFulfilment {
   /// Until when what the commands ask for is good.
   struct Moments {
     var holdUntil: Timestamp?
+    /// A hold that is extended lasts as long as one that begins now.
+    var extendUntil: Timestamp?
     var payUntil: Timestamp?
 
     init() {}
@@ -50,7 +52,7 @@ extension OrderFulfilment {
       payload["expires_at"] = moments.holdUntil.map { .string($0.iso8601) }
     case .hold:
       payload["products"] = order.productsValue
-      payload["until"] = moments.holdUntil.map { .string($0.iso8601) }
+      payload["until"] = moments.extendUntil.map { .string($0.iso8601) }
     case .pay:
       payload["deadline"] = moments.payUntil.map { .string($0.iso8601) }
       payload["user_id"] = order.user.value

@@ -169,11 +169,20 @@ extension OrderFulfilment {
       note(state, .init(.pay, .undo, .refused), .undoRefused(reason))
     // Somebody pays by hand for an order that is on its way out.
     case .paymentBegun where state.payment == .untouched && state.stage != .cancelling:
-      note(state, nil, commands: [(.pay, .undo)])
+      payBack(state)
     case .started, .succeeded, .failed, .undone, .paymentBegun, .cancellationRequested, .refused,
       .nothingToDo:
       nil
     }
+  }
+
+  /// What is blocked waits meanwhile: no undo of an earlier step is sent again before the refund has
+  /// ended, or is blocked as well.
+  private static func payBack(_ state: State) -> Move {
+    guard state.definition.waitsForOpenPayment, state.stage == .compensationBlocked else {
+      return note(state, nil, commands: [(.pay, .undo)])
+    }
+    return Move(kind: .compensating, stage: .refunding, commands: [(.pay, .undo)])
   }
 
   private static func isAwaited(_ step: Step, _ state: State) -> Bool {

@@ -115,7 +115,12 @@ extension OrderFulfilment {
   }
 
   private static func held(_ state: State, _ outcome: SagaOutcome) -> Move {
-    Move(
+    guard outlivesPayment(state) else {
+      return turnBack(
+        state, .init(.hold, .forward, outcome),
+        SagaFailure(code: "HOLD_EXPIRED", reason: "the stock was held too late to be paid for"))
+    }
+    return Move(
       kind: .advanced, stage: .charging, finished: .init(.hold, .forward, outcome),
       commands: [(.pay, .forward)])
   }

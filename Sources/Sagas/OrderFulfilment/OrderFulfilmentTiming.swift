@@ -190,10 +190,8 @@ extension OrderFulfilment.Moments {
     guard state.definition.hasDeadlines else { return }
     let settings = state.settings
     payUntil = state.payUntil ?? now.adding(seconds: settings.paymentDeadlineSeconds)
-    holdUntil =
-      state.stage == .reserving || state.stage == .notStarted
-      ? state.holdUntil ?? now.adding(seconds: settings.holdSeconds)
-      : now.adding(seconds: settings.holdSeconds)
+    extendUntil = now.adding(seconds: settings.holdSeconds)
+    holdUntil = state.holdUntil ?? extendUntil
   }
 }
 

@@ -1,16 +1,14 @@
 import Commerce
 import EventSourcing
 import Logging
-import Synchronization
 
 /// Does what payments ask of the provider, and records its answers.
 ///
 /// Plugged into a `Subscription` by ``key(for:)`` and ``handle(_:)``: one payment's requests come
 /// one after the other, so that a refund never overtakes its charge.
 ///
-/// Make one when its subscription starts to run, after any other process has given it up: what was
-/// tried for older payments is unknown to it, and a payment that it gives up counts as possibly
-/// charged unless it was requested later than that and no attempt ever left.
+/// A payment without an answer at its deadline counts as possibly charged, whatever this reactor has
+/// tried: another one may have tried before it, or at the same time. Only the provider says no.
 ///
 /// A provider that cannot be reached costs nothing per payment: a ``CircuitBreaker`` lets one attempt
 /// out at a time until it is there again.
@@ -23,10 +21,7 @@ public final class PaymentReactor: Sendable {
   private let logger: Logger
   private let chargeBackoff: Backoff
   private let refundBackoff: Backoff
-  private let createdAt: Timestamp
   private let breaker: CircuitBreaker
-  /// Effects that an attempt of this instance may have brought about.
-  private let doubts = Mutex<Set<String>>([])
 
   /// What was to be done is done, or no longer wanted.
   private struct Obsolete: Error {}
@@ -45,7 +40,6 @@ public final class PaymentReactor: Sendable {
     self.logger = logger
     self.chargeBackoff = chargeBackoff
     self.refundBackoff = refundBackoff
-    self.createdAt = clock.now()
     self.breaker = CircuitBreaker(clock: clock)
   }
 
@@ -107,49 +101,40 @@ public final class PaymentReactor: Sendable {
   private func charge(
     _ payment: PaymentInitiated
   ) async throws(PaymentGatewayError) -> ChargeOutcome {
-    let isFirstDoubt = doubts.withLock { $0.insert(payment.effectID).inserted }
     CrashPoint.pass("before the charge")
     defer { CrashPoint.pass("after the charge") }
-    do {
-      return try await gateway.charge(
-        ChargeRequest(
-          effectID: payment.effectID, orderID: payment.orderID, userID: payment.userID,
-          amount: payment.amount, paymentMethod: payment.paymentMethod))
-    } catch {
-      if case .notSent = error, isFirstDoubt { settle(payment.effectID) }
-      throw error
-    }
+    return try await gateway.charge(
+      ChargeRequest(
+        effectID: payment.effectID, orderID: payment.orderID, userID: payment.userID,
+        amount: payment.amount, paymentMethod: payment.paymentMethod))
   }
 
   private func record(
     _ outcome: ChargeOutcome, _ payment: PaymentInitiated, _ event: Recorded
   ) async throws {
-    let context = context(payment.effectID, event)
     switch outcome {
     case .charged(let transactionID):
+      // Under a command id of its own: it counts also after a failure that was recorded.
       try await shop.paymentSucceeded(
-        order: payment.orderID, transactionID: transactionID, context: context)
+        order: payment.orderID, transactionID: transactionID,
+        context: context("\(payment.effectID)/charged", event))
     case .declined(let code, let reason):
       try await shop.paymentFailed(
         order: payment.orderID, code: code, reason: reason, possiblyCharged: false,
-        context: context)
+        context: context(payment.effectID, event))
     }
-    settle(payment.effectID)
   }
 
-  /// At the deadline. A charge in doubt is asked for once: what the provider does not know, or
-  /// does not say, may still be under way.
+  /// At the deadline. The provider is asked once: what it does not know, or does not say, may still
+  /// be under way.
   private func giveUp(_ payment: PaymentInitiated, _ event: Recorded) async throws {
-    let isDoubtful =
-      createdAt >= event.timestamp || doubts.withLock { $0.contains(payment.effectID) }
-    if isDoubtful, let outcome = try await ask(payment.effectID) {
+    if let outcome = try await ask(payment.effectID) {
       return try await record(outcome, payment, event)
     }
     try await shop.paymentFailed(
       order: payment.orderID, code: "PAYMENT_UNAVAILABLE",
-      reason: "the payment service did not answer in time", possiblyCharged: isDoubtful,
+      reason: "the payment service did not answer in time", possiblyCharged: true,
       context: context(payment.effectID, event))
-    settle(payment.effectID)
   }
 
   /// What became of a charge; nil when nobody knows.
@@ -218,10 +203,6 @@ public final class PaymentReactor: Sendable {
   /// Between two attempts of one payment; while the breaker is open, that is its affair.
   private func pause(_ duration: Duration) async throws {
     if !breaker.isOpen { try await clock.sleep(duration) }
-  }
-
-  private func settle(_ effectID: String) {
-    doubts.withLock { _ = $0.remove(effectID) }
   }
 
   private func context(_ effectID: String, _ event: Recorded) -> CommitContext {
