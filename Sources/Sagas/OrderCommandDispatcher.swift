@@ -15,13 +15,15 @@ public struct OrderCommandDispatcher: CommandDispatcher {
     self.now = now
   }
 
+  public var isAppending: Bool { true }
+
   /// - Throws: ``CommandRefused`` for what the domain rejects; all else, such as
   ///   ``AppendConflict``, as it comes: the command is to be sent again.
-  public func dispatch(_ command: OutgoingCommand, causation: Recorded) async throws {
+  public func dispatch(_ command: OutgoingCommand, causation: CommandCause) async throws {
     let context = CommitContext(
       commandID: command.commandID, correlationID: causation.correlationID,
       causationID: causation.eventID, timestamp: now(), serviceName: "sagas",
-      metadata: causation.header.context.metadata)
+      metadata: causation.metadata)
     let receipt: Shop.Receipt
     CrashPoint.pass("before \(command.name)")
     defer { CrashPoint.pass("after \(command.name)") }

@@ -33,7 +33,7 @@ struct DispatcherTests {
         "lines": [["product_id": 1, "quantity": 1], ["product_id": 2, "quantity": 4]],
       ])
     let dispatcher = OrderCommandDispatcher(shop: rig.shop)
-    for _ in 0..<2 { try await dispatcher.dispatch(reserve, causation: cause) }
+    for _ in 0..<2 { try await dispatcher.dispatch(reserve, causation: CommandCause(cause)) }
     let commit = try #require(try await rig.log.commit(of: reserve.commandID))
     #expect(commit.events.map(\.type) == ["StockReserved", "StockReserved"])
     #expect(commit.header.context.causationID == cause.eventID)
@@ -50,7 +50,7 @@ struct DispatcherTests {
     let dispatcher = OrderCommandDispatcher(shop: rig.shop)
     await #expect(throws: CommandRefused.self) {
       try await dispatcher.dispatch(
-        command("ConfirmOrder", ["order_id": .string(ghost.text)]), causation: cause)
+        command("ConfirmOrder", ["order_id": .string(ghost.text)]), causation: CommandCause(cause))
     }
     await #expect(throws: CommandRefused.self) {
       try await dispatcher.dispatch(
@@ -59,7 +59,7 @@ struct DispatcherTests {
           [
             "order_id": .string(ghost.text), "user_id": 7, "amount": 0, "currency": "CAD",
             "payment_method": "card",
-          ]), causation: cause)
+          ]), causation: CommandCause(cause))
     }
   }
 
@@ -74,7 +74,7 @@ struct DispatcherTests {
       command("ShipOrder", ["order_id": "order_1"]), command("ConfirmOrder", [:]),
     ] {
       await #expect(throws: CommandRefused.self) {
-        try await dispatcher.dispatch(command, causation: cause)
+        try await dispatcher.dispatch(command, causation: CommandCause(cause))
       }
     }
   }
@@ -88,11 +88,11 @@ struct DispatcherTests {
     var release = command(
       "ReleaseStock", ["order_id": .string(order.text), "products": [1], "reason": "none"])
     // Undone before it was done: that leaves a tombstone, once.
-    try await dispatcher.dispatch(release, causation: cause)
+    try await dispatcher.dispatch(release, causation: CommandCause(cause))
     #expect(try await rig.events().last?.type == "StockReservationBarred")
     release.effectID += "/again"
     do {
-      try await dispatcher.dispatch(release, causation: cause)
+      try await dispatcher.dispatch(release, causation: CommandCause(cause))
       Issue.record("nothing was held")
     } catch let refusal as CommandRefused {
       #expect(refusal.reason == OrderFulfilment.nothingToDo)
@@ -107,7 +107,7 @@ struct DispatcherTests {
     let dispatcher = OrderCommandDispatcher(shop: Shop(log: ClosedLog(base: rig.log)))
     await #expect(throws: AppendFailure.self) {
       try await dispatcher.dispatch(
-        command("ConfirmOrder", ["order_id": .string(order.text)]), causation: cause)
+        command("ConfirmOrder", ["order_id": .string(order.text)]), causation: CommandCause(cause))
     }
   }
 }

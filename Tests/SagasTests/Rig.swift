@@ -129,7 +129,9 @@ struct Rig: Sendable {
     var before: @Sendable (OutgoingCommand) async throws -> Void
     var after: @Sendable (OutgoingCommand) async throws -> Void
 
-    func dispatch(_ command: OutgoingCommand, causation: Recorded) async throws {
+    var isAppending: Bool { base.isAppending }
+
+    func dispatch(_ command: OutgoingCommand, causation: CommandCause) async throws {
       try await before(command)
       try await base.dispatch(command, causation: causation)
       try await after(command)

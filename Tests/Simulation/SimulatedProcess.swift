@@ -269,7 +269,9 @@ struct SimulatedDispatcher: CommandDispatcher {
 
   private static let undos: Set<String> = ["RefundPayment", "ReleaseStock", "CancelOrder"]
 
-  func dispatch(_ command: OutgoingCommand, causation: Recorded) async throws {
+  var isAppending: Bool { base.isAppending }
+
+  func dispatch(_ command: OutgoingCommand, causation: CommandCause) async throws {
     let world = process.world
     try await process.reach("send \(command.effectID)")
     if world.fails(\.dispatchFails) { throw Unreachable() }

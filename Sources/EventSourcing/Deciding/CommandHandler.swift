@@ -37,7 +37,7 @@ public final class CommandHandler<D: Decider>: Sendable {
     @usableFromInline
     enum Result {
       case missing([String])
-      case queued(AppendTicket)
+      case queued(AppendTicket, ProposedCommit)
       case nothing
       case refused(any Error)
     }
@@ -63,6 +63,9 @@ public final class CommandHandler<D: Decider>: Sendable {
   /// Nil: streams are read from their first event.
   @usableFromInline let snapshots: AutomaticSnapshots<D>?
   @usableFromInline let novelty = Novelty()
+
+  /// What is done while an append is under way.
+  public typealias Meanwhile = (_ ticket: AppendTicket, _ commit: ProposedCommit) async -> Void
 
   /// - Parameter cachedStreamsMax: streams whose state is kept in memory, about.
   public convenience init(
@@ -92,15 +95,18 @@ public final class CommandHandler<D: Decider>: Sendable {
   }
 
   /// Does one command on one aggregate.
+  /// - Parameter meanwhile: what is to be done as soon as the append is queued. It is called again
+  ///   when another attempt has to be made; what it did for the one before was in vain.
   /// - Throws: the decider's rejection, ``AppendConflict`` after too many lost races,
   ///   ``CommandIDReused``, ``AppendFailure``.
   @discardableResult
   @inlinable
   public func handle(
     _ command: D.Command, on id: String, context: CommitContext,
-    expected: ExpectedVersion = .any, reads: [StreamName: ExpectedVersion] = [:]
+    expected: ExpectedVersion = .any, reads: [StreamName: ExpectedVersion] = [:],
+    meanwhile: Meanwhile? = nil
   ) async throws -> Outcome {
-    try await carryOut(on: [id], context: context, reads: reads) {
+    try await carryOut(on: [id], context: context, reads: reads, meanwhile) {
       attempt(command, on: id, context: context, expected: expected, reads: reads)
     }
   }
@@ -140,7 +146,7 @@ public final class CommandHandler<D: Decider>: Sendable {
     reads: [StreamName: ExpectedVersion] = [:], alongside: [ProposedEvent] = [],
     decide: @Sendable (States) throws -> Decisions
   ) async throws -> Outcome {
-    try await carryOut(on: ids, context: context, reads: reads) {
+    try await carryOut(on: ids, context: context, reads: reads, nil) {
       attempt(
         on: ids, context: context, expected: expected, reads: reads, alongside: alongside,
         decide: decide)
@@ -150,7 +156,7 @@ public final class CommandHandler<D: Decider>: Sendable {
   @inlinable
   func carryOut(
     on ids: [String], context: CommitContext, reads: [StreamName: ExpectedVersion],
-    _ attemptOnce: () -> Attempt
+    _ meanwhile: Meanwhile?, _ attemptOnce: () -> Attempt
   ) async throws -> Outcome {
     var attempts = 0
     while true {
@@ -161,7 +167,8 @@ public final class CommandHandler<D: Decider>: Sendable {
         attempts -= 1
         for id in missing { try await load(id) }
 
-      case .queued(let ticket):
+      case .queued(let ticket, let commit):
+        await meanwhile?(ticket, commit)
         switch await ticket.outcome() {
         case .success(let appended):
           if appended.isRepeated { forget(ids) } else { snapshots?.note(appended.commit) }
@@ -169,7 +176,7 @@ public final class CommandHandler<D: Decider>: Sendable {
         case .failure(let error):
           forget(ids)
           guard let conflict = error as? AppendConflict, reads[conflict.stream] == nil,
-            attempts < maximumAttempts
+            attempts < maximumAttempts, AppendTicket.preceding?.hasFailed != true
           else { throw error }
         }
 
@@ -248,13 +255,13 @@ public final class CommandHandler<D: Decider>: Sendable {
       }
       var expectations = reads
       expectations[stream] = entry.version == .none ? .noStream : .exactly(entry.version)
-      let ticket = log.enqueue(
-        ProposedCommit(
-          context: context, events: events.map { ProposedEvent($0, in: stream) },
-          expectations: expectations, builtOn: entry.waitsFor))
+      let commit = ProposedCommit(
+        context: context, events: events.map { ProposedEvent($0, in: stream) },
+        expectations: expectations, builtOn: Self.builtOn(entry.waitsFor))
+      let ticket = log.enqueue(commit)
       entry.append(events, ticket)
       cache[stream] = entry
-      return Attempt(.queued(ticket))
+      return Attempt(.queued(ticket, commit))
     }
   }
 
@@ -299,22 +306,27 @@ public final class CommandHandler<D: Decider>: Sendable {
       for (id, version) in versions {
         expectations[D.stream(id)] = version == .none ? .noStream : .exactly(version)
       }
-      let ticket = log.enqueue(
-        ProposedCommit(
-          context: context,
-          events: alongside
-            + decisions.flatMap { decision in
-              decision.events.map { ProposedEvent($0, in: D.stream(decision.id)) }
-            },
-          expectations: expectations, builtOn: pending))
+      let commit = ProposedCommit(
+        context: context,
+        events: alongside
+          + decisions.flatMap { decision in
+            decision.events.map { ProposedEvent($0, in: D.stream(decision.id)) }
+          },
+        expectations: expectations, builtOn: Self.builtOn(pending))
+      let ticket = log.enqueue(commit)
       for decision in decisions where !decision.events.isEmpty {
         guard var entry = entries[decision.id] else { continue }
         entry.append(decision.events, ticket)
         entries[decision.id] = entry
         cache[D.stream(decision.id)] = entry
       }
-      return Attempt(.queued(ticket))
+      return Attempt(.queued(ticket, commit))
     }
+  }
+
+  @inlinable
+  static func builtOn(_ tickets: [AppendTicket]) -> [AppendTicket] {
+    AppendTicket.preceding.map { tickets + [$0] } ?? tickets
   }
 
   /// Whether a decision that wrote nothing was made on the truth: what it was built on is durable,

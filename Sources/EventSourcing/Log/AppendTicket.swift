@@ -7,6 +7,10 @@ import Synchronization
 public final class AppendTicket: Sendable {
   public typealias Outcome = Result<Appended, any Error>
 
+  /// What the current task appends by ``CommandHandler`` is built on this one: it stands behind it in
+  /// the log, or nowhere.
+  @TaskLocal public static var preceding: AppendTicket?
+
   /// How far the append has come.
   package enum Standing {
     case queued
@@ -42,6 +46,9 @@ public final class AppendTicket: Sendable {
   public var settled: Outcome? {
     if case .settled(let outcome) = standing { outcome } else { nil }
   }
+
+  /// Whether nothing can be built on it any more.
+  public var hasFailed: Bool { settled.map { !$0.isFirst } ?? false }
 
   /// Waits until the append is durable or has failed.
   public func outcome() async -> Outcome {

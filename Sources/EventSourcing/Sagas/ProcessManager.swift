@@ -1,3 +1,5 @@
+import Foundation
+
 /// A saga as a decider: its commands are the inputs that move it, its own events say what it has
 /// decided to do. `decide` is the saga's `react`, `evolve` its fold; replay calls only `evolve`, so
 /// a replay sends nothing.
@@ -218,8 +220,35 @@ public struct OutgoingCommand: Sendable, Hashable {
 
   /// The commands that a saga's event carries.
   public static func commands(in event: Recorded) throws -> [OutgoingCommand] {
-    guard event.data[field] != nil else { return [] }
-    return try event.data.objects(field, decode: OutgoingCommand.init(fields:))
+    try commands(in: event.data)
+  }
+
+  static func commands(in data: Fields) throws -> [OutgoingCommand] {
+    guard data[field] != nil else { return [] }
+    return try data.objects(field, decode: OutgoingCommand.init(fields:))
+  }
+}
+
+/// The event that a command is sent for: what the command's own events remember of it.
+public struct CommandCause: Sendable {
+  public var eventID: UUID
+  public var stream: StreamName
+  public var correlationID: UUID
+  public var metadata: Fields
+
+  public init(_ event: Recorded) {
+    eventID = event.eventID
+    stream = event.stream
+    correlationID = event.correlationID
+    metadata = event.header.context.metadata
+  }
+
+  /// An event whose append is under way: all but its position is known.
+  init(_ index: Int, of commit: ProposedCommit) {
+    eventID = Recorded.eventID(command: commit.context.commandID, index: index)
+    stream = commit.events[index].stream
+    correlationID = commit.context.correlationID
+    metadata = commit.context.metadata
   }
 }
 
@@ -232,7 +261,15 @@ public struct CommandRefused: Error, Sendable, CustomStringConvertible {
 
 /// Sends a saga's commands through the same front door that everybody uses.
 public protocol CommandDispatcher: Sendable {
+  /// Whether all that a command does is to append to the saga's own log, by ``CommandHandler``. Such
+  /// a command is sent as soon as the saga's commit is queued, and its own commit stands behind that
+  /// one in the log, or nowhere. Others are sent when the saga's commit is durable.
+  var isAppending: Bool { get }
   /// Returns when the command is done (or was done before). Throws ``CommandRefused`` when it
   /// never will be, anything else when it should be sent again.
-  func dispatch(_ command: OutgoingCommand, causation: Recorded) async throws
+  func dispatch(_ command: OutgoingCommand, causation: CommandCause) async throws
+}
+
+extension CommandDispatcher {
+  public var isAppending: Bool { false }
 }

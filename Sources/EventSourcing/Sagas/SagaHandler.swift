@@ -3,8 +3,9 @@ import Synchronization
 /// Runs one kind of saga: commits each input once, then sends the commands of that commit.
 ///
 /// Plugged into a ``Subscription`` by ``key(for:)`` and ``handle(_:)``. Two ways lead from a saga's
-/// event to its commands. Usually they are sent as soon as the event is durable. What could not be
-/// sent then, or whose sender has died, is sent when the subscription meets the saga's own event in
+/// event to its commands. Usually they are sent as soon as the event is durable, or when all that
+/// they do is to append to the same log, as soon as its append is queued: what they append then comes
+/// behind it in the log or not at all. What could not be sent, or whose sender has died, is sent when the subscription meets the saga's own event in
 /// the log: its checkpoint passes no event whose commands are not acknowledged. Command ids make
 /// sending twice harmless.
 public final class SagaHandler<P: ProcessManager>: Sendable {
@@ -56,8 +57,12 @@ public final class SagaHandler<P: ProcessManager>: Sendable {
     return isDone ? nil : event.stream.id
   }
 
+  private static func carriesCommands(_ data: Fields) -> Bool {
+    data[OutgoingCommand.field]?.arrayValue?.isEmpty == false
+  }
+
   private static func isToBeCarriedOut(_ event: Recorded) -> Bool {
-    event.data[OutgoingCommand.field]?.arrayValue?.isEmpty == false
+    carriesCommands(event.data)
       || event.type == SagaMark.Kind.resumed.rawValue
       || event.type == SagaMark.Kind.skipped.rawValue
   }
@@ -126,12 +131,25 @@ public final class SagaHandler<P: ProcessManager>: Sendable {
   private func advance(
     _ id: String, _ cause: SagaInput.Cause, cause event: Recorded
   ) async throws {
-    let outcome = try await carryOut(cause, on: id, cause: event)
+    var ahead: [Int: [Refusal]] = [:]
+    let outcome = try await carryOut(cause, on: id, cause: event) { [self] ticket, commit in
+      ahead = [:]
+      guard dispatcher.isAppending else { return }
+      for index in commit.events.indices where Self.carriesCommands(commit.events[index].data) {
+        ahead[index] = try? await AppendTicket.$preceding.withValue(ticket) {
+          try await dispatch(commit.events[index].data, for: CommandCause(index, of: commit))
+        }
+      }
+    }
     // What was committed before a crash is sent when it is met in the log.
     if outcome.isRepeated { return }
     for event in outcome.events where Self.isToBeCarriedOut(event) {
       do {
-        try await send(commandsOf: event)
+        if let refusals = ahead[event.index] {
+          try await take(refusals, of: event)
+        } else {
+          try await send(commandsOf: event)
+        }
         state.withLock { _ = $0.events.insert(event.position) }
       } catch {
         if error is CancellationError { throw error }
@@ -140,20 +158,36 @@ public final class SagaHandler<P: ProcessManager>: Sendable {
   }
 
   private func send(commandsOf event: Recorded) async throws {
-    for command in try OutgoingCommand.commands(in: event) {
+    try await take(try await dispatch(event.data, for: CommandCause(event)), of: event)
+  }
+
+  private typealias Refusal = (command: OutgoingCommand, reason: String)
+
+  /// Sends the commands of an event. Answers those that were refused.
+  private func dispatch(_ data: Fields, for cause: CommandCause) async throws -> [Refusal] {
+    var refusals: [Refusal] = []
+    for command in try OutgoingCommand.commands(in: data) {
       do {
-        try await dispatcher.dispatch(command, causation: event)
+        try await dispatcher.dispatch(command, causation: cause)
       } catch let refusal as CommandRefused {
-        try await advance(
-          event.stream.id, .refused(command, reason: refusal.reason, by: event.position),
-          cause: event)
+        refusals.append((command, refusal.reason))
       }
+    }
+    return refusals
+  }
+
+  /// Refusals are answers.
+  private func take(_ refusals: [Refusal], of event: Recorded) async throws {
+    for (command, reason) in refusals {
+      try await advance(
+        event.stream.id, .refused(command, reason: reason, by: event.position), cause: event)
     }
   }
 
   @discardableResult
   private func carryOut(
-    _ cause: SagaInput.Cause, on id: String, cause event: Recorded
+    _ cause: SagaInput.Cause, on id: String, cause event: Recorded,
+    meanwhile: CommandHandler<Saga<P>>.Meanwhile? = nil
   ) async throws -> CommandHandler<Saga<P>>.Outcome {
     let input = SagaInput(cause, saga: id, at: clock(), settings: settings)
     let context = CommitContext(
@@ -161,7 +195,7 @@ public final class SagaHandler<P: ProcessManager>: Sendable {
       correlationID: event.correlationID, causationID: event.eventID, timestamp: input.at,
       serviceName: "sagas", metadata: event.header.context.metadata)
     CrashPoint.pass("before the saga's commit on \(input.key)")
-    let outcome = try await carryOut(input, on: id, context)
+    let outcome = try await carryOut(input, on: id, context, meanwhile)
     CrashPoint.pass("after the saga's commit on \(input.key)")
     if outcome.events.contains(where: { $0.type == SagaMark.Kind.suspended.rawValue }) {
       state.withLock { $0.counts.suspended += 1 }
@@ -170,19 +204,20 @@ public final class SagaHandler<P: ProcessManager>: Sendable {
   }
 
   private func carryOut(
-    _ input: SagaInput, on id: String, _ context: CommitContext
+    _ input: SagaInput, on id: String, _ context: CommitContext,
+    _ meanwhile: CommandHandler<Saga<P>>.Meanwhile?
   ) async throws -> CommandHandler<Saga<P>>.Outcome {
     if case .event(let event) = input.cause, P.begins(with: event), beginnings.isNewLikely() {
       do {
         let outcome = try await sagas.handle(
-          input, on: id, context: context, expected: .noStream)
+          input, on: id, context: context, expected: .noStream, meanwhile: meanwhile)
         if outcome.isRepeated { beginnings.noteRepetition() }
         return outcome
       } catch is AppendConflict {
         // Something else was first.
       }
     }
-    return try await sagas.handle(input, on: id, context: context)
+    return try await sagas.handle(input, on: id, context: context, meanwhile: meanwhile)
   }
 }
 

@@ -79,7 +79,7 @@ struct ParticipantCommands: Sendable {
       let command = OrderFulfilment.command(step, direction, of: order, because: failure)
     else { return .success(.nothingToDo) }
     do {
-      try await dispatcher.dispatch(command, causation: event)
+      try await dispatcher.dispatch(command, causation: CommandCause(event))
       return .success(.done)
     } catch let refusal as CommandRefused {
       if refusal.reason == OrderFulfilment.nothingToDo { return .success(.nothingToDo) }
