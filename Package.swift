@@ -39,6 +39,8 @@ let package = Package(
     .systemLibrary(
       name: "CMongoC", pkgConfig: "libmongoc-1.0",
       providers: [.apt(["libmongoc-dev", "libbson-dev"])]),
+    .systemLibrary(
+      name: "CJemalloc", pkgConfig: "jemalloc", providers: [.apt(["libjemalloc-dev"])]),
     .target(name: "Mongo", dependencies: ["CMongoC", logging], swiftSettings: settings),
     .target(
       name: "EventSourcing", dependencies: [crypto, logging, lifecycle], swiftSettings: settings),
@@ -77,8 +79,8 @@ let package = Package(
     .executableTarget(
       name: "Magasin",
       dependencies: [
-        "API", "Commerce", "EventSourcing", "EventSourcingMongo", "Mongo", "PaymentClient",
-        "PaymentProvider", "Projections", "Sagas", arguments, httpClient, hummingbird, lifecycle,
+        "API", "CJemalloc", "Commerce", "EventSourcing", "EventSourcingMongo", "Mongo",
+        "PaymentClient", "PaymentProvider", "Projections", "Sagas", arguments, httpClient, hummingbird, lifecycle,
         logging, metrics,
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),

@@ -2,7 +2,6 @@ import ArgumentParser
 import Foundation
 import Logging
 import Metrics
-import Mongo
 
 /// The executable: one binary for every role and every tool.
 @main
@@ -21,7 +20,7 @@ struct Magasin: AsyncParsableCommand {
     LoggingSystem.bootstrap { label in
       FormattingOnDemand(handler: .standardError(label: label), logLevel: logLevel)
     }
-    ProcessMemory.tune()
+    Memory.tune()
     MetricsSystem.bootstrap(PrometheusRegistry.shared)
     signal(SIGPIPE, SIG_IGN)
     do {
