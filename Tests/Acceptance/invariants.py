@@ -422,3 +422,18 @@ def check_log(client, ended=True):
         f"{len(checker.violations)} violations in {checker.position} events:\n  "
         + "\n  ".join(checker.violations[:10]))
     return checker
+
+
+def check_provider(parts, orders):
+    """To the cent: what the provider has kept of each order is what the log says."""
+    with parts.payments_client() as provider:
+        for order in orders:
+            path = f"/event-store/api/v1/events/aggregate/orders/{order}?limit=1000"
+            events = parts.client.get(path).expect(200).json["events"]
+            names = {event["event_type"]: event["data"] for event in events}
+            stands = "OrderConfirmed" in names and "OrderCancelled" not in names
+            total = names["OrderInitiated"]["total_amount"]
+            payments = provider.get(f"/payments?order_id={order}").expect(200).json["payments"]
+            kept = sum(
+                payment["captured_amount"] - payment["refunded_amount"] for payment in payments)
+            assert kept == (total if stands else 0), (order, kept, total, stands)
