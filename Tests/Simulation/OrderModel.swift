@@ -47,12 +47,31 @@ struct OrderModel {
   }
 
   mutating func take(_ event: Recorded, _ provider: SimulatedProvider) -> Violation? {
+    if let command = Self.commandOfTheSaga(event), isOrchestrated, !saga.hasRequested(command) {
+      return broken("I13", "has \(event.type) before its saga has committed \(command)")
+    }
     switch event.stream.category {
     case "orders": return takeOrder(event, provider)
     case "inventory": return takeStock(event)
     case "payments": return takePayment(event, provider)
     case "sagas": return takeSaga(event)
     default: return nil
+    }
+  }
+
+  /// The command that left this event, when that is a saga's and nobody else's.
+  private static func commandOfTheSaga(_ event: Recorded) -> String? {
+    guard event.header.context.serviceName == "sagas" else { return nil }
+    return switch event.type {
+    case "StockReserved", "StockUnavailable": "reserve/forward"
+    case "StockHoldExtended": "hold/forward"
+    case "PaymentInitiated": "pay/forward"
+    case "PaymentRefundRequested": "pay/undo"
+    case "OrderConfirmed": "confirm/forward"
+    case "NotificationRequested": "notify/forward"
+    case "OrderCancelled": "place/undo"
+    // Releases and voids also free the expired holds of other orders.
+    default: nil
     }
   }
 
@@ -150,8 +169,8 @@ struct OrderModel {
     case "PaymentFailed":
       let isPossible = event.data["possibly_charged"] == true
       payment = isPossible ? .possiblyCharged : .failed
-      if !isPossible, balance.captured > balance.refunded {
-        return broken("I12", "is charged although its payment has failed")
+      guard isPossible || provider.hasDeclined(id) else {
+        return broken("I12", "has a payment that failed without the provider's word")
       }
     case "PaymentRefundRequested": payment = .refundRequested
     case "PaymentRefunded":
@@ -175,6 +194,9 @@ struct OrderModel {
 
   private mutating func takeSaga(_ event: Recorded) -> Violation? {
     if let fault = saga.take(event) { return broken("I13", fault) }
+    if let until = saga.holdAskedNow, expiries.values.contains(where: { $0 >= until }) {
+      return broken("I13", "asks to hold its stock until \(until), and has it until \(expiries)")
+    }
     for undo in saga.sentNow {
       if let fault = fault(sending: undo) { return broken("I13", fault) }
     }
@@ -252,6 +274,8 @@ struct SagaModel {
   private(set) var timer: SagaTimer?
   /// `pay/undo` and the like that the last event sent.
   private(set) var sentNow: [String] = []
+  /// Until when the last event asked to hold the stock, the first time that one did.
+  private(set) var holdAskedNow: Timestamp?
   private(set) var hasCompensated = false
   /// The last input before the order was told to be cancelled.
   private(set) var seenWhenCancelling: Position?
@@ -269,6 +293,7 @@ struct SagaModel {
 
   mutating func take(_ event: Recorded) -> String? {
     sentNow = []
+    holdAskedNow = nil
     if hasCompensated { return "goes on after its end: \(event.type)" }
     switch event.type {
     case "SagaCompleted":
@@ -326,7 +351,10 @@ struct SagaModel {
       }
       let name = "\(parts[1])/\(parts[2])"
       if parts[2] == "undo" { sentNow.append(name) }
-      requested.insert(name)
+      let isFirst = requested.insert(name).inserted
+      if isFirst, name == "hold/forward" {
+        holdAskedNow = try? command.payload.timestamp("until")
+      }
       if name == "place/undo" { seenWhenCancelling = seenWhenCancelling ?? lastInput }
     }
     return nil
