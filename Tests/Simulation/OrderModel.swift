@@ -26,6 +26,7 @@ struct OrderModel {
   /// By product, of holds that expire.
   var expiries: [String: Timestamp] = [:]
   var isConfirmed = false
+  var isToBeCancelled = false
   var isCancelled = false
   var payment = Payment.none
   /// The position of PaymentInitiated, and whether the saga asked for it.
@@ -96,6 +97,7 @@ struct OrderModel {
       guard !isCancelled else { return broken("I13", "is confirmed after it was cancelled") }
       guard holdsAll else { return broken("I13", "is confirmed without its stock: \(holds)") }
       guard captures == 1, refunds == 0 else { return broken("I12", "is confirmed and not paid") }
+    case "OrderCancellationRequested": isToBeCancelled = true
     case "OrderCancelled":
       if isCancelled { return broken("I8", "is cancelled twice") }
       isCancelled = true
@@ -249,6 +251,7 @@ struct OrderModel {
         return broken("I12", "is cancelled, and the provider keeps the money")
       }
     } else {
+      guard !isToBeCancelled else { return broken("I13", "was to be cancelled, and is not") }
       guard isConfirmed else { return broken("I13", "has ended in nothing") }
       guard holdsAll else { return broken("I13", "is confirmed without its stock: \(holds)") }
       guard balance.captured == total.minorUnits, balance.refunded == 0, captures == 1 else {
