@@ -25,6 +25,8 @@ struct OrderModel {
   var holds: [String: Int64] = [:]
   /// By product, of holds that expire.
   var expiries: [String: Timestamp] = [:]
+  /// Its hold had expired, and was freed for somebody else.
+  var hasLostHold = false
   var isConfirmed = false
   var isToBeCancelled = false
   var isCancelled = false
@@ -131,6 +133,7 @@ struct OrderModel {
     case "StockReleased":
       holds[event.stream.id, default: 0] -= quantity
       expiries[event.stream.id] = nil
+      hasLostHold = hasLostHold || event.data["reason"] == "the hold expired"
     case "StockHoldExtended": expiries[event.stream.id] = expiry(in: event)
     case "StockHoldSecured": expiries[event.stream.id] = nil
     default: return nil
