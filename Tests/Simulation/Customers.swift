@@ -35,8 +35,8 @@ struct Customers: Sendable {
     await withTaskGroup(of: Void.self) { group in
       for number in 1...world.plan.orders {
         let begin: Duration =
-        world.plan.isSlow
-        ? .seconds(chance.number(in: 0...1500)) : chance.duration(upTo: .seconds(10))
+          world.plan.isSlow
+          ? .seconds(chance.number(in: 0...1500)) : chance.duration(upTo: .seconds(10))
         group.addTask {
           try? await Task.sleep(for: begin)
           await order(number)
