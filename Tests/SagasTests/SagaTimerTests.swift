@@ -115,6 +115,27 @@ struct SagaTimerTests {
       story.wait(seconds: 60)?.summary == "compensation_blocked: RefundPayment, ReleaseStock")
   }
 
+  @Test("rule 7: a payment by hand goes back before a release under way is tried again")
+  func paidByHandWhenReleasing() {
+    let story = Story([.placed, .cancelRequested, .reserved])
+    #expect(story.take(.payingByHand)?.summary == "releasing: RefundPayment")
+    #expect(story.take(.act(.retry))?.summary == "releasing: RefundPayment")
+    #expect(story.take(.refunded)?.summary == "releasing")
+    #expect(story.take(.act(.retry))?.summary == "releasing: ReleaseStock")
+  }
+
+  @Test("rule 7: of two blocked undos the second still has to end")
+  func twoBlocked() throws {
+    let story = Story(
+      charging + [.possiblyCharged, .refused("RefundPayment"), .refused("ReleaseStock")])
+    let due = try #require(story.state.timer?.due)
+    let pause = (due.millisecondsSinceEpoch - story.now.millisecondsSinceEpoch) / 1000
+    #expect(story.wait(seconds: pause)?.commands.map(\.name) == ["RefundPayment", "ReleaseStock"])
+    #expect(story.take(.released)?.summary == "compensation_blocked")
+    #expect(story.take(.refunded)?.summary == "cancelling_order: CancelOrder")
+    #expect(story.take(.cancelled)?.kind == .compensated)
+  }
+
   @Test("rule 7: an undo without an answer is blocked, the others go on, retries are slow")
   func slowRetries() throws {
     let story = Story(charging + [.possiblyCharged])

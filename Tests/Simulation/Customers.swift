@@ -34,7 +34,9 @@ struct Customers: Sendable {
   func run() async {
     await withTaskGroup(of: Void.self) { group in
       for number in 1...world.plan.orders {
-        let begin = chance.duration(upTo: .seconds(world.plan.isSlow ? 1500 : 10))
+        let begin: Duration =
+          world.plan.isSlow
+          ? .seconds(chance.number(in: 0...1500)) : chance.duration(upTo: .seconds(10))
         group.addTask {
           try? await Task.sleep(for: begin)
           await order(number)

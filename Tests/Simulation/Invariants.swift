@@ -38,6 +38,12 @@ struct Invariants {
         return broken
       }
     }
+    // Who has begun to pay keeps his hold, and who has lost it cannot pay.
+    for order in orders.values where order.hasLostHold && order.payment != .voided {
+      return Violation(
+        invariant: "I13",
+        what: "\(order.id) has lost its hold, and its payment is \(order.payment.rawValue)")
+    }
     return nil
   }
 

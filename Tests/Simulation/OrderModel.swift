@@ -25,7 +25,10 @@ struct OrderModel {
   var holds: [String: Int64] = [:]
   /// By product, of holds that expire.
   var expiries: [String: Timestamp] = [:]
+  /// Its hold had expired, and was freed for somebody else.
+  var hasLostHold = false
   var isConfirmed = false
+  var isToBeCancelled = false
   var isCancelled = false
   var payment = Payment.none
   /// The position of PaymentInitiated, and whether the saga asked for it.
@@ -47,12 +50,31 @@ struct OrderModel {
   }
 
   mutating func take(_ event: Recorded, _ provider: SimulatedProvider) -> Violation? {
+    if let command = Self.commandOfTheSaga(event), isOrchestrated, !saga.hasRequested(command) {
+      return broken("I13", "has \(event.type) before its saga has committed \(command)")
+    }
     switch event.stream.category {
     case "orders": return takeOrder(event, provider)
     case "inventory": return takeStock(event)
     case "payments": return takePayment(event, provider)
     case "sagas": return takeSaga(event)
     default: return nil
+    }
+  }
+
+  /// The command that left this event, when that is a saga's and nobody else's.
+  private static func commandOfTheSaga(_ event: Recorded) -> String? {
+    guard event.header.context.serviceName == "sagas" else { return nil }
+    return switch event.type {
+    case "StockReserved", "StockUnavailable": "reserve/forward"
+    case "StockHoldExtended": "hold/forward"
+    case "PaymentInitiated": "pay/forward"
+    case "PaymentRefundRequested": "pay/undo"
+    case "OrderConfirmed": "confirm/forward"
+    case "NotificationRequested": "notify/forward"
+    case "OrderCancelled": "place/undo"
+    // Releases and voids also free the expired holds of other orders.
+    default: nil
     }
   }
 
@@ -77,6 +99,7 @@ struct OrderModel {
       guard !isCancelled else { return broken("I13", "is confirmed after it was cancelled") }
       guard holdsAll else { return broken("I13", "is confirmed without its stock: \(holds)") }
       guard captures == 1, refunds == 0 else { return broken("I12", "is confirmed and not paid") }
+    case "OrderCancellationRequested": isToBeCancelled = true
     case "OrderCancelled":
       if isCancelled { return broken("I8", "is cancelled twice") }
       isCancelled = true
@@ -110,6 +133,7 @@ struct OrderModel {
     case "StockReleased":
       holds[event.stream.id, default: 0] -= quantity
       expiries[event.stream.id] = nil
+      hasLostHold = hasLostHold || event.data["reason"] == "the hold expired"
     case "StockHoldExtended": expiries[event.stream.id] = expiry(in: event)
     case "StockHoldSecured": expiries[event.stream.id] = nil
     default: return nil
@@ -150,8 +174,8 @@ struct OrderModel {
     case "PaymentFailed":
       let isPossible = event.data["possibly_charged"] == true
       payment = isPossible ? .possiblyCharged : .failed
-      if !isPossible, balance.captured > balance.refunded {
-        return broken("I12", "is charged although its payment has failed")
+      guard isPossible || provider.hasDeclined(id) else {
+        return broken("I12", "has a payment that failed without the provider's word")
       }
     case "PaymentRefundRequested": payment = .refundRequested
     case "PaymentRefunded":
@@ -175,6 +199,9 @@ struct OrderModel {
 
   private mutating func takeSaga(_ event: Recorded) -> Violation? {
     if let fault = saga.take(event) { return broken("I13", fault) }
+    if let until = saga.holdAskedNow, expiries.values.contains(where: { $0 >= until }) {
+      return broken("I13", "asks to hold its stock until \(until), and has it until \(expiries)")
+    }
     for undo in saga.sentNow {
       if let fault = fault(sending: undo) { return broken("I13", fault) }
     }
@@ -227,6 +254,7 @@ struct OrderModel {
         return broken("I12", "is cancelled, and the provider keeps the money")
       }
     } else {
+      guard !isToBeCancelled else { return broken("I13", "was to be cancelled, and is not") }
       guard isConfirmed else { return broken("I13", "has ended in nothing") }
       guard holdsAll else { return broken("I13", "is confirmed without its stock: \(holds)") }
       guard balance.captured == total.minorUnits, balance.refunded == 0, captures == 1 else {
@@ -252,6 +280,8 @@ struct SagaModel {
   private(set) var timer: SagaTimer?
   /// `pay/undo` and the like that the last event sent.
   private(set) var sentNow: [String] = []
+  /// Until when the last event asked to hold the stock, the first time that one did.
+  private(set) var holdAskedNow: Timestamp?
   private(set) var hasCompensated = false
   /// The last input before the order was told to be cancelled.
   private(set) var seenWhenCancelling: Position?
@@ -269,6 +299,7 @@ struct SagaModel {
 
   mutating func take(_ event: Recorded) -> String? {
     sentNow = []
+    holdAskedNow = nil
     if hasCompensated { return "goes on after its end: \(event.type)" }
     switch event.type {
     case "SagaCompleted":
@@ -326,7 +357,10 @@ struct SagaModel {
       }
       let name = "\(parts[1])/\(parts[2])"
       if parts[2] == "undo" { sentNow.append(name) }
-      requested.insert(name)
+      let isFirst = requested.insert(name).inserted
+      if isFirst, name == "hold/forward" {
+        holdAskedNow = try? command.payload.timestamp("until")
+      }
       if name == "place/undo" { seenWhenCancelling = seenWhenCancelling ?? lastInput }
     }
     return nil

@@ -87,7 +87,7 @@ struct Plan: Sendable {
     products = 1
     paymentDeadlineSeconds = Int64(chance.one(of: [5, 60, 120]))
     faultsEnd = 2000
-    faults.delay = chance.one(of: [20, 60])
+    faults.delay = chance.one(of: [20, 60, 120])
     faults.delayMax = .seconds(1000)
     faults.timerLate = chance.one(of: [0, 600])
   }

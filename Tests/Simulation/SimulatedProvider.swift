@@ -29,6 +29,12 @@ final class SimulatedProvider: @unchecked Sendable {
     )
   }
 
+  /// Whether it has said no to an order's payment, and has none of its money.
+  func hasDeclined(_ order: OrderID) -> Bool {
+    if case .declined? = outcome(of: "\(order.text)/pay/forward/1") { return true }
+    return false
+  }
+
   fileprivate func charge(_ request: ChargeRequest) -> ChargeOutcome {
     let id = request.effectID
     if let known = outcome(of: id) { return known }

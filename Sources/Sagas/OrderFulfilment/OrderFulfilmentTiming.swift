@@ -176,12 +176,19 @@ extension OrderFulfilment {
       state.stage.step.map { [($0, .forward)] } ?? []
     case .cancelling: state.inFlight.map { [($0, .forward)] } ?? []
     case .refunding, .voidingPayment: [(.pay, .undo)]
+    // A payment by hand goes back beside them: nothing is sent again before it has.
+    case .releasing where isPaidBackFirst(state), .cancellingOrder where isPaidBackFirst(state):
+      [(.pay, .undo)]
     case .releasing: [(.reserve, .undo)]
     case .cancellingOrder: [(.place, .undo)]
     case .compensationBlocked:
       steps.reversed().filter { state.blocked[$0.name] != nil }.map { ($0.name, .undo) }
     case .notStarted, .completed, .compensated: []
     }
+  }
+
+  private static func isPaidBackFirst(_ state: State) -> Bool {
+    state.definition.waitsForOpenPayment && state.payment == .refunding
   }
 }
 

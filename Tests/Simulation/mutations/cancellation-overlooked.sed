@@ -1,3 +1,3 @@
-# Rule 10: a cancellation while the order is being confirmed is lost.
+# Rule 10: a cancellation while the buyer is being told is lost.
 # in Sources/Sagas/OrderFulfilment/OrderFulfilmentMoves.swift
-/private static func whileConfirming/,/^  }/{/case \.cancellationRequested/d;/Move(kind: \.compensating/d;s/case \.started,/case .cancellationRequested, .started,/}
+/private static func whileNotifying/,/^  }/{/case \.cancellationRequested/d;s/case \.started,/case .cancellationRequested, .started,/}

@@ -1,0 +1,3 @@
+# Rule 14: a hold is extended until the time that it has already.
+# in Sources/Sagas/OrderFulfilment/OrderFulfilmentTiming.swift
+s/extendUntil = now\.adding(seconds: settings\.holdSeconds)/extendUntil = state.holdUntil ?? now.adding(seconds: settings.holdSeconds)/

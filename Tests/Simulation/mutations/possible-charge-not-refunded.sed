@@ -1,0 +1,3 @@
+# Rule 6: what is charged after the payment was given up is kept.
+# in Sources/Commerce/Payments/Payments.swift
+s/case \.failed: state\.possiblyCharged/case .failed: false/

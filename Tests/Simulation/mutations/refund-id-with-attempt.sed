@@ -1,0 +1,3 @@
+# Rule 6: each attempt to give the money back has an id of its own.
+# in Sources/Sagas/Reactors/PaymentReactor.swift
+s|refundEffectID: request\.effectID|refundEffectID: "\\(request.effectID)/\\(clock.now())"|
