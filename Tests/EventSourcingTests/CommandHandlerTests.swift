@@ -137,6 +137,36 @@ struct CommandHandlerTests {
     #expect(head == Position.start)
   }
 
+  @Test(
+    "a command that stands behind an append that failed is not tried again, and leaves no event")
+  func precedingFailed() async throws {
+    let failed = AppendTicket()
+    failed.settle(.failure(AppendFailure.notDone("no network")))
+    await #expect(throws: AppendConflict.self) {
+      try await AppendTicket.$preceding.withValue(failed) {
+        try await handler.handle(.add(1), on: "a", context: context())
+      }
+    }
+    #expect(try await log.head() == .start)
+    try await handler.handle(.add(2), on: "a", context: context())
+    #expect(try await total("a") == 2)
+  }
+
+  @Test("what is done meanwhile is told what was queued, and may append behind it")
+  func meanwhile() async throws {
+    let command = context()
+    try await handler.handle(
+      .add(1), on: "a", context: command,
+      meanwhile: { [handler] ticket, commit in
+        #expect(commit.context == command)
+        _ = try? await AppendTicket.$preceding.withValue(ticket) {
+          try await handler.handle(.add(2), on: "b", context: context())
+        }
+      })
+    let commits = try await log.read(after: .start, limit: 10)
+    #expect(commits.flatMap(\.events).map(\.stream.id) == ["a", "b"])
+  }
+
   @Test("a command that is done already leaves no event")
   func nothingToDo() async throws {
     try await handler.handle(.reach(5), on: "a", context: context())
