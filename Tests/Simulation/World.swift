@@ -106,9 +106,12 @@ final class World: @unchecked Sendable {
     let isLong = chance.happens(plan.isSlow ? 500 : 100)
     let pause: Duration =
       isLong ? .seconds(chance.number(in: 60...1500)) : chance.duration(upTo: .seconds(10))
-    Task {
-      try? await Task.sleep(for: pause)
-      if !self.isOver { self.startProcess() }
+    // The next process inherits nothing of what this one was doing.
+    AppendTicket.$preceding.withValue(nil) {
+      _ = Task {
+        try? await Task.sleep(for: pause)
+        if !self.isOver { self.startProcess() }
+      }
     }
   }
 
