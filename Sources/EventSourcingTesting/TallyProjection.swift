@@ -25,6 +25,10 @@ public struct TallyProjection: Projection {
 
   public func rows(touchedBy event: Recorded) throws -> [String] { [event.stream.id, "total"] }
 
+  public func begins(_ id: String, with event: Recorded) -> Bool {
+    id != "total" && event.version == Version(1)
+  }
+
   public func apply(_ event: Recorded, to row: inout TallyRow?, id: String) throws {
     var changed = row ?? TallyRow()
     changed.count += 1

@@ -68,6 +68,16 @@ final class CrashingReadModels: ForwardingReadModels {
     throw Crash()
   }
 
+  func insert(
+    _ rows: [StoredRow], into collection: String, before deadline: ContinuousClock.Instant?
+  ) async throws -> Int {
+    guard let last = rows.map(\.position).max(), crashes(at: last) else {
+      return try await base.insert(rows, into: collection, before: deadline)
+    }
+    try await base.insert(Array(rows.prefix(rows.count / 2)), into: collection, before: deadline)
+    throw Crash()
+  }
+
   func save(
     _ progress: ProjectionProgress, holding lease: Lease, for duration: Duration
   ) async throws -> LeaseState {

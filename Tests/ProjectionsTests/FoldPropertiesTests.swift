@@ -39,6 +39,25 @@ struct FoldPropertiesTests {
     #expect(try await serving(projection.name, in: crashing) == expected)
   }
 
+  @Test("a row that is said to begin was not there before", arguments: seeds)
+  func beginnings(seed: UInt64) async throws {
+    let log = try await history(seed, ticks: 150)
+    let events = try await log.read(after: .start, limit: .max).flatMap(\.events)
+    for projection in ReadModels.all { try checkBeginnings(of: projection, events) }
+  }
+
+  private func checkBeginnings<P: Projection>(of projection: P, _ events: [Recorded]) throws {
+    var rows: [String: P.Row] = [:]
+    for event in events where projection.consumes.takes(event) {
+      for id in try projection.rows(touchedBy: event) {
+        if projection.begins(id, with: event) {
+          #expect(rows[id] == nil, "\(id) at \(event.position)")
+        }
+        try projection.apply(event, to: &rows[id], id: id)
+      }
+    }
+  }
+
   @Test("a batch of any size makes the same rows", arguments: [1, 7, 1000])
   func batchSizes(size: Int) async throws {
     let log = try await history(3, ticks: 150)

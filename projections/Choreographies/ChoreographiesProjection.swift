@@ -45,7 +45,7 @@ public struct ChoreographiesProjection: Projection {
     return [try event.data.orderID().sagaID]
   }
 
-  public func begins(with event: Recorded) -> Bool {
+  public func begins(_ id: String, with event: Recorded) -> Bool {
     event.version == Version(1) && event.type == OrderInitiated.type
   }
 

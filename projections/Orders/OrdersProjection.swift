@@ -52,7 +52,7 @@ public struct OrdersProjection: Projection {
     [try event.data.orderID().text]
   }
 
-  public func begins(with event: Recorded) -> Bool {
+  public func begins(_ id: String, with event: Recorded) -> Bool {
     event.version == Version(1) && event.type == OrderInitiated.type
   }
 

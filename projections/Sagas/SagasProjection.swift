@@ -22,7 +22,7 @@ public struct SagasProjection: Projection {
     [event.stream.id]
   }
 
-  public func begins(with event: Recorded) -> Bool { event.version == Version(1) }
+  public func begins(_ id: String, with event: Recorded) -> Bool { event.version == Version(1) }
 
   public func apply(_ event: Recorded, to row: inout SagaRow?, id: String) throws {
     let entry = try SagaEntry(event)

@@ -121,13 +121,14 @@ public struct Touches: Sendable {
     /// The event's place in the batch.
     @usableFromInline var event: Int
     @usableFromInline var ids: [String]
-    @usableFromInline var isBeginning: Bool
+    /// Those of them that begin with the event.
+    @usableFromInline var beginnings: [String]
 
     @inlinable
-    init(event: Int, ids: [String], isBeginning: Bool) {
+    init(event: Int, ids: [String], beginnings: [String]) {
       self.event = event
       self.ids = ids
-      self.isBeginning = isBeginning
+      self.beginnings = beginnings
     }
   }
 
@@ -143,17 +144,8 @@ public struct Touches: Sendable {
 
   public var isEmpty: Bool { touches.isEmpty }
 
-  /// The rows that begin with their first event in the batch.
-  public var beginnings: Set<String> {
-    var seen: Set<String> = []
-    var beginnings: Set<String> = []
-    for touch in touches {
-      for id in touch.ids where seen.insert(id).inserted && touch.isBeginning {
-        beginnings.insert(id)
-      }
-    }
-    return beginnings
-  }
+  /// The rows that begin in the batch.
+  public var beginnings: Set<String> { Set(touches.lazy.flatMap(\.beginnings)) }
 
   /// The touched rows, each once.
   public var ids: [String] {
@@ -178,7 +170,8 @@ extension Projection {
         let ids = try rows(touchedBy: event)
         if !ids.isEmpty {
           touches.touches.append(
-            Touches.Touch(event: place, ids: ids, isBeginning: begins(with: event)))
+            Touches.Touch(
+              event: place, ids: ids, beginnings: ids.filter { begins($0, with: event) }))
         }
       } catch {
         touches.stop(at: ProjectionPoisoned(projection: name, event: event, reason: "\(error)"))

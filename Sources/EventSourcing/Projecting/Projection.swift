@@ -21,9 +21,9 @@ public protocol Projection: Sendable {
   var indexes: [ReadModelIndex] { get }
   /// The rows that an event touches; none when the event is of no interest.
   func rows(touchedBy event: Recorded) throws -> [String]
-  /// Whether no event before this one can have made the rows that it touches: they are not looked
-  /// for then. False says nothing.
-  func begins(with event: Recorded) -> Bool
+  /// Whether no event before this one can have made the row: it is not looked for then, and
+  /// inserted. False says nothing.
+  func begins(_ id: String, with event: Recorded) -> Bool
   /// Makes the row what it is after the event. It is nil when there is none yet, and may stay nil.
   /// Throws for an event that cannot be applied: the projection then stops at it, loudly, and what
   /// became of the row counts for nothing.
@@ -44,7 +44,7 @@ public protocol Projection: Sendable {
 extension Projection {
   public var version: Int { 1 }
   public var batchPause: Duration { .milliseconds(20) }
-  public func begins(with event: Recorded) -> Bool { false }
+  public func begins(_ id: String, with event: Recorded) -> Bool { false }
 }
 
 /// A row as a value with an exact, ordered form for storage.
