@@ -100,6 +100,8 @@ ROWS = [
     Row("replay.snapshot", "an aggregate of 100,000 events, out of its snapshot", most=20),
     Row("saga.latency.p50", "POST an order until it is confirmed, one at a time, median", most=30),
     Row("saga.latency.p99", "POST until confirmed, one at a time, 99th percentile"),
+    Row("saga.cancelled.p50", "POST an order until it is cancelled, its card declined, median"),
+    Row("saga.cancelled.p99", "POST until cancelled, its card declined, 99th percentile"),
     Row("saga.commits", "one order's commits in the log, all told"),
     Row("saga.latency300.rate", "POST an order, every role on, open loop"),
     Row("saga.latency300.p50", "POST until confirmed at that rate, median"),

@@ -11,6 +11,7 @@
  * of this one, in the same SECONDS.
  *
  *   saga one PORT URI SAMPLES      one order at a time, each with `Prefer: wait`
+ *   saga declined PORT URI SAMPLES the same, and each is cancelled (409): its card is declined
  *   saga place PORT ORDERS         so many orders, over a few connections; refused ones come again
  *   saga count URI                 orders and sagas of a log
  *   saga watch SECONDS PID [PID ...]   the processor time of these processes
@@ -40,7 +41,10 @@ enum {
 };
 static const double answer_seconds_max = 10; /* later than this it is as good as none */
 
-static const char order[] = "{\"user_id\":456,\"product_id\":101,\"quantity\":1}";
+static const char paid[] = "{\"user_id\":456,\"product_id\":101,\"quantity\":1}";
+static const char declined[] = "{\"user_id\":456,\"product_id\":101,\"quantity\":1,"
+                               "\"payment_method\":\"test_card_declined\"}";
+static const char *order = paid;
 
 static idle_t idle_writers, idle_waiters;
 static connection_t *writers, *waiters;
@@ -64,7 +68,7 @@ static void send_order(connection_t *connection, bool waits_for_end) {
                         "POST /cqrs/commands/orders HTTP/1.1\r\nHost: 127.0.0.1\r\n"
                         "User-Agent: saga\r\nContent-Type: application/json\r\n%s"
                         "Content-Length: %zu\r\n\r\n%s",
-                        preference, sizeof order - 1, order);
+                        preference, strlen(order), order);
   if (!connection_send(connection, request, (size_t)length)) fail("a connection was cut");
   due++;
 }
@@ -77,7 +81,7 @@ static bool count_answer(const connection_t *connection, int status) {
     return true;
   }
   if (status == 409 && strstr(connection->answer, "order-cancelled")) {
-    if (!cancelled++) fprintf(stderr, "the first cancellation: %s\n", connection->answer);
+    if (!cancelled++ && order != declined) fprintf(stderr, "the first cancellation: %s\n", connection->answer);
     accepted++;
     return true;
   }
@@ -225,23 +229,25 @@ static int next_answer(int poll, connection_t **connection, double patience) {
 }
 
 static void one_at_a_time(int port, const char *uri, long samples) {
+  int end_status = order == declined ? 409 : 201;
+  size_t end = order == declined ? CANCELLED : CONFIRMED;
   tally_t *tally = tally_open(uri);
   tally_orders(tally);
-  int64_t before = tally_count(tally, CONFIRMED);
+  int64_t before = tally_count(tally, end);
   int poll = epoll_create1(0);
   connection_t *connection = connections_open(port, 1, poll);
   for (long i = -ONE_WARM_UP; i < samples; i++) {
     send_order(connection, true);
     int status = next_answer(poll, &connection, WAIT_SECONDS + answer_seconds_max);
     double now = seconds_now();
-    if (!count_answer(connection, status) || status != 201) {
-      fail("an order was not confirmed: %s", connection->answer);
+    if (!count_answer(connection, status) || status != end_status) {
+      fail("an order has another end: %s", connection->answer);
     }
     if (i >= 0) latencies_add(&waits, now - connection->sent_at);
   }
   tally_orders(tally);
-  long long confirmed = (long long)(tally_count(tally, CONFIRMED) - before);
-  if (confirmed != accepted) fail("of %lld orders %lld are confirmed", accepted, confirmed);
+  long long found = (long long)(tally_count(tally, end) - before);
+  if (found != accepted) fail("of %lld orders %lld have that end", accepted, found);
   tally_close(tally);
   printf("samples %zu orders\n", waits.count);
   latencies_print(&waits, "wait");
@@ -294,7 +300,8 @@ int main(int count, char **arguments) {
     offer((int)positive(arguments[2], "PORT"), arguments[3], positive(arguments[4], "RATE"),
           (int)positive(arguments[5], "SECONDS"), positive(arguments[6], "SAMPLES"), count - 7,
           arguments + 7);
-  } else if (strcmp(verb, "one") == 0 && count == 5) {
+  } else if ((strcmp(verb, "one") == 0 || strcmp(verb, "declined") == 0) && count == 5) {
+    if (strcmp(verb, "declined") == 0) order = declined;
     one_at_a_time((int)positive(arguments[2], "PORT"), arguments[3],
                   (long)positive(arguments[4], "SAMPLES"));
   } else if (strcmp(verb, "place") == 0 && count == 4) {
@@ -305,6 +312,7 @@ int main(int count, char **arguments) {
     watch(positive(arguments[2], "SECONDS"), count - 3, arguments + 3);
   } else {
     fail("usage: saga offer PORT URI RATE SECONDS SAMPLES [PID ...] | saga one PORT URI SAMPLES | "
+         "saga declined PORT URI SAMPLES | "
          "saga place PORT ORDERS | saga count URI | saga watch SECONDS PID [PID ...]");
   }
   return 0;

@@ -38,6 +38,9 @@ measure_saga_latency() {
   run 'saga count' "$programs/saga" count "$uri"
   note saga.commits \
     "$(reckon "($(value_of commits) - $commits) / ($(value_of orders) - $orders)")" commits
+  run 'saga declined' "$programs/saga" declined "$port" "$uri" "$saga_latency_orders"
+  note_line wait.p50 saga.cancelled.p50
+  note_line wait.p99 saga.cancelled.p99
   end_processes
   inspect_log
 }

@@ -116,12 +116,13 @@ public final class CommandHandler<D: Decider>: Sendable {
   @discardableResult
   @inlinable
   public func begin(
-    _ command: D.Command, on id: String, context: CommitContext
+    _ command: D.Command, on id: String, context: CommitContext, meanwhile: Meanwhile? = nil
   ) async throws -> Outcome {
     let isKnown = cache.withLock { $0.entries[D.stream(id)] != nil }
     if !isKnown, novelty.isNewLikely() {
       do {
-        let outcome = try await handle(command, on: id, context: context, expected: .noStream)
+        let outcome = try await handle(
+          command, on: id, context: context, expected: .noStream, meanwhile: meanwhile)
         if outcome.isRepeated { novelty.noteRepetition() }
         return outcome
       } catch is AppendConflict {
@@ -129,7 +130,7 @@ public final class CommandHandler<D: Decider>: Sendable {
         novelty.noteRepetition()
       }
     }
-    return try await handle(command, on: id, context: context)
+    return try await handle(command, on: id, context: context, meanwhile: meanwhile)
   }
 
   /// Decides over several aggregates at once; their events land in one commit or not at all.

@@ -24,7 +24,6 @@ public final class SagaHandler<P: ProcessManager>: Sendable {
   private let dispatcher: any CommandDispatcher
   private let clock: @Sendable () -> Timestamp
   private let settings: [String: Int64]
-  private let beginnings = Beginnings()
   private let state = Mutex(Acknowledged())
 
   private struct Acknowledged {
@@ -207,31 +206,9 @@ public final class SagaHandler<P: ProcessManager>: Sendable {
     _ input: SagaInput, on id: String, _ context: CommitContext,
     _ meanwhile: CommandHandler<Saga<P>>.Meanwhile?
   ) async throws -> CommandHandler<Saga<P>>.Outcome {
-    if case .event(let event) = input.cause, P.begins(with: event), beginnings.isNewLikely() {
-      do {
-        let outcome = try await sagas.handle(
-          input, on: id, context: context, expected: .noStream, meanwhile: meanwhile)
-        if outcome.isRepeated { beginnings.noteRepetition() }
-        return outcome
-      } catch is AppendConflict {
-        // Something else was first.
-      }
+    if case .event(let event) = input.cause, P.begins(with: event) {
+      return try await sagas.begin(input, on: id, context: context, meanwhile: meanwhile)
     }
     return try await sagas.handle(input, on: id, context: context, meanwhile: meanwhile)
-  }
-}
-
-/// Whether a saga that begins is likely to be new. An append that turns out to be a repetition stops
-/// the appender's pipeline, so after one (a restart, another process of this role) the next
-/// beginnings are looked up first.
-private final class Beginnings: Sendable {
-  private static let lookedUp = 1000
-
-  private let left = Atomic(0)
-
-  func noteRepetition() { left.store(Self.lookedUp, ordering: .relaxed) }
-
-  func isNewLikely() -> Bool {
-    left.load(ordering: .relaxed) <= 0 || left.subtract(1, ordering: .relaxed).oldValue <= 0
   }
 }
