@@ -190,6 +190,14 @@ struct SagaTimerTests {
     #expect(story.refusal(of: .forceCompensation) != nil)
   }
 
+  @Test("an operator cannot turn a saga back past a confirmation that may still come")
+  func forceWhileConfirming() {
+    let story = Story(charging + [.paid])
+    #expect(story.take(.act(.forceCompensation))?.summary == "cancelling")
+    #expect(story.refusal(of: .forceCompensation) != nil)
+    #expect(story.take(.confirmed)?.summary == "refunding: RefundPayment")
+  }
+
   @Test("an operator takes an undo for done on evidence; what the order depends on is not skipped")
   func skip() {
     let story = Story(charging + [.declined, .refused("ReleaseStock")])

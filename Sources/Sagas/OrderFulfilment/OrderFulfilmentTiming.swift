@@ -113,8 +113,12 @@ extension OrderFulfilment {
     switch state.stage {
     case .reserving, .extendingHold, .charging, .confirming, .notifying, .completed:
       return move(from: state, on: .cancellationRequested(failure))
-    // Not to be waited for any longer.
     case .cancelling:
+      // Nothing would stop a confirmation that is late: it is sent until it is answered.
+      if state.inFlight == .confirm {
+        throw .notNow("the order is being confirmed, and turns back when that is answered")
+      }
+      // Not to be waited for any longer.
       return state.inFlight.flatMap {
         turnBack(state, .init($0, .forward, .timedOut), failure)
       }
