@@ -80,7 +80,8 @@ let package = Package(
       name: "Magasin",
       dependencies: [
         "API", "CJemalloc", "Commerce", "EventSourcing", "EventSourcingMongo", "Mongo",
-        "PaymentClient", "PaymentProvider", "Projections", "Sagas", arguments, httpClient, hummingbird, lifecycle,
+        "PaymentClient", "PaymentProvider", "Projections", "Sagas", arguments, httpClient,
+        hummingbird, lifecycle,
         logging, metrics,
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
