@@ -34,7 +34,7 @@ extension ForwardingLog {
     try await base.events(at: positions)
   }
   public func statistics() async throws -> LogStatistics { try await base.statistics() }
-  public func waitForEvents(after position: Position, timeout: Duration) async {
+  public func waitForEvents(after position: Position, timeout: Duration) async -> Bool {
     await base.waitForEvents(after: position, timeout: timeout)
   }
 }

@@ -457,10 +457,14 @@ public enum LogConformance {
   private static func doorbell(_ log: any EventLog) async throws {
     try await log.append(commit(["a"]))
     let start = ContinuousClock.now
-    async let waiting: Void = log.waitForEvents(after: Position(1), timeout: .seconds(20))
+    async let waiting = log.waitForEvents(after: Position(1), timeout: .seconds(20))
     try await Task.sleep(for: .milliseconds(50))
     try await log.append(commit(["a"]))
-    await waiting
+    try require(await waiting, "the doorbell says that there is nothing, and there is")
     try require(.now - start < .seconds(10), "the doorbell did not ring")
+    for behind in [Position.start, Position(1)] {
+      let mayHaveMore = await log.waitForEvents(after: behind, timeout: .milliseconds(10))
+      try require(mayHaveMore, "who stands at \(behind) of 2 is told that there is no more")
+    }
   }
 }

@@ -265,10 +265,15 @@ public actor MongoConnection {
 
   func closeCursor() { openCursor = nil }
 
-  /// Blocks until something changes in a collection or `milliseconds` have passed; true when
-  /// something did. Only a doorbell: what has changed is not read.
-  public func waitForChange(in name: String, milliseconds: Int64) throws -> Bool {
-    if openStream == nil { openStream = try startStream(name, milliseconds: milliseconds) }
+  /// From now on changes of a collection are noticed by ``waitForChange()``, which blocks for
+  /// `milliseconds` at most.
+  public func startWaitingForChange(in name: String, milliseconds: Int64) throws {
+    openStream = try startStream(name, milliseconds: milliseconds)
+  }
+
+  /// Blocks until something has changed or the time is over; true when something has. Only a
+  /// doorbell: what has changed is not read.
+  public func waitForChange() throws -> Bool {
     guard let stream = openStream?.stream else { return false }
     var document: OpaquePointer?
     if mongoc_change_stream_next(stream, &document) { return true }
@@ -276,12 +281,12 @@ public actor MongoConnection {
     var errorDocument: OpaquePointer?
     if mongoc_change_stream_error_document(stream, &error, &errorDocument) {
       openStream = nil
-      throw MongoError(error, operation: "watch \(name)")
+      throw MongoError(error, operation: "watch a collection")
     }
     return false
   }
 
-  /// Ends the waiting for changes, until the next one begins.
+  /// Changes are not noticed any longer.
   public func stopWaitingForChange() { openStream = nil }
 
   private func startStream(_ name: String, milliseconds: Int64) throws -> ChangeStreamHandle {

@@ -23,5 +23,5 @@ struct FailingLog: EventLog {
   func events(matching query: EventQuery) async throws -> [Recorded] { throw error }
   func events(at positions: [Position]) async throws -> [Recorded] { throw error }
   func statistics() async throws -> LogStatistics { throw error }
-  func waitForEvents(after position: Position, timeout: Duration) async {}
+  func waitForEvents(after position: Position, timeout: Duration) async -> Bool { true }
 }

@@ -49,6 +49,6 @@ struct SagaConductor {
   }
 
   func state(of order: OrderID) async throws -> Saga<OrderFulfilment>.State {
-    try await handler.state(of: order.sagaID).state
+    try await CommandHandler<Saga<OrderFulfilment>>(log: api.log).state(of: order.sagaID).state
   }
 }

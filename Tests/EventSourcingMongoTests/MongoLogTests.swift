@@ -87,6 +87,32 @@ struct MongoLogTests {
     await #expect(throws: AppendConflict.self) { try await one.append(stale) }
   }
 
+  @Test(
+    "while somebody watches the log, who stands at its end is told so, and of all that comes",
+    .timeLimit(.minutes(1)))
+  func watched() async throws {
+    let uri = try await TestMongod.shared.uri()
+    let one = try await MongoLog.open(MongoDatabase(uri, waitMax: .seconds(20)), logger: logger)
+    let two = try await MongoLog.open(MongoDatabase(uri, waitMax: .seconds(20)), logger: logger)
+    var end = try await two.append(commit(["a"])).position
+    #expect(await one.waitForEvents(after: end, timeout: .milliseconds(10)))
+    let watcher = Task { [logger] in try await ChangeStreamDoorbell(one, logger: logger).run() }
+    defer { watcher.cancel() }
+    // The log comes to rest after half a second: appends before, at and after that.
+    for pause in [0, 200, 450, 490, 495, 500, 505, 510, 550, 700, 1200] {
+      let seen = end
+      while await one.waitForEvents(after: seen, timeout: .milliseconds(1)) {}
+      async let told = one.waitForEvents(after: seen, timeout: .seconds(50))
+      try await Task.sleep(for: .milliseconds(pause))
+      end = try await two.append(commit(["a"])).position
+      #expect(await told)
+      #expect(try await one.read(after: Position(end.rawValue - 1), limit: 10).count == 1)
+    }
+    watcher.cancel()
+    _ = await watcher.result
+    #expect(await one.waitForEvents(after: end, timeout: .milliseconds(10)))
+  }
+
   @Test("an append whose answer was lost is settled: done once, acknowledged")
   func lostAnswer() async throws {
     let log = try await makeLog()

@@ -35,6 +35,19 @@ struct DoorbellTests {
     await doorbell.wait(after: .start, timeout: .milliseconds(20))
   }
 
+  @Test("it is watched for as long as whoever watches it has said, and not when he has gone")
+  func watched() async throws {
+    #expect(!doorbell.isWatched)
+    doorbell.watch(for: .seconds(600))
+    #expect(doorbell.isWatched)
+    doorbell.watch(for: .milliseconds(1))
+    try await Task.sleep(for: .milliseconds(5))
+    #expect(!doorbell.isWatched)
+    doorbell.watch(for: .seconds(600))
+    doorbell.watch(for: nil)
+    #expect(!doorbell.isWatched)
+  }
+
   @Test("who is cancelled is let go", .timeLimit(.minutes(1)))
   func cancelled() async {
     let task = Task { await doorbell.wait(after: .start, timeout: .seconds(600)) }

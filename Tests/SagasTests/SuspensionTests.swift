@@ -44,6 +44,15 @@ struct SuspensionTests {
     }
   }
 
+  private static func act(
+    _ action: SagaAct.Action, _ reason: String, on order: OrderID, _ rig: Rig
+  ) async throws -> SagaActOutcome {
+    let operations = SagaOperations<OrderFulfilment>(log: rig.log) { _, _ in [] }
+    let act = SagaAct(id: action.name, action, reason: reason, by: "ada")
+    return try #require(
+      try await operations.carryOut(act, on: order.sagaID, context: rig.context()))
+  }
+
   @Test("later inputs wait in order, and an operator leaves the bad one out")
   func parkedAndSkipped() async throws {
     let rig = try await Rig()
@@ -59,12 +68,9 @@ struct SuspensionTests {
           ]))
       try await rig.waitUntilQuiet(subscriptions)
       #expect(try await Self.saga(bad, on: rig).parked.count == 2)
-      let operators = SagaHandler<OrderFulfilment>(
-        log: rig.log, dispatcher: OrderCommandDispatcher(shop: rig.shop))
-      let act = SagaAct(id: "1", .skip, reason: "made by hand", by: "ada")
-      let done = try await operators.carryOut(act, on: bad.sagaID, context: rig.context())
-      #expect(done.map(\.type) == ["SagaInputSkipped"])
-      #expect(done.first?.data["reason"] == "made by hand")
+      let done = try await Self.act(.skip, "made by hand", on: bad, rig)
+      #expect(done.events.map(\.type) == ["SagaInputSkipped"])
+      #expect(done.events.first?.data["reason"] == "made by hand")
       try await rig.waitUntilQuiet(subscriptions)
       let saga = try await Self.saga(bad, on: rig)
       #expect(saga.suspension == nil)
@@ -82,16 +88,8 @@ struct SuspensionTests {
     try await rig.running { subscriptions in
       let bad = try await Self.poison(rig)
       try await rig.waitUntilQuiet(subscriptions)
-      let operators = SagaHandler<OrderFulfilment>(
-        log: rig.log, dispatcher: OrderCommandDispatcher(shop: rig.shop))
-      await #expect(throws: SagaRefusal.self) {
-        try await operators.carryOut(
-          SagaAct(id: "1", .retry, reason: "again", by: "ada"), on: bad.sagaID,
-          context: rig.context())
-      }
-      _ = try await operators.carryOut(
-        SagaAct(id: "2", .resume, reason: "mended", by: "ada"), on: bad.sagaID,
-        context: rig.context())
+      #expect(try await Self.act(.retry, "again", on: bad, rig).refusal != nil)
+      #expect(try await Self.act(.resume, "mended", on: bad, rig).verdict == .recorded)
       try await rig.waitUntilQuiet(subscriptions)
       #expect(
         try await Self.types(bad, on: rig) == ["SagaSuspended", "SagaResumed", "SagaSuspended"])

@@ -140,8 +140,9 @@ final class SimulatedLog: EventLog, @unchecked Sendable {
 
   func statistics() async throws -> LogStatistics { try await base.statistics() }
 
-  func waitForEvents(after position: Position, timeout: Duration) async {
+  func waitForEvents(after position: Position, timeout: Duration) async -> Bool {
     await process.waitForEvents(after: position, timeout: timeout)
+    return true
   }
 }
 

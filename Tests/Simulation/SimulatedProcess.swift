@@ -18,7 +18,7 @@ final class SimulatedProcess: @unchecked Sendable {
   private var waitingCount = 0
   /// Of the saga session under way.
   private var sagas: SagaHandler<OrderFulfilment>?
-  private var operators: SagaHandler<OrderFulfilment>!
+  private var operations: SagaOperations<OrderFulfilment>!
 
   init(name: String, world: World) {
     self.name = name
@@ -34,7 +34,7 @@ final class SimulatedProcess: @unchecked Sendable {
     shop = Shop(log: log, paymentDeadlineSeconds: world.plan.paymentDeadlineSeconds)
     let dispatcher = SimulatedDispatcher(
       base: OrderCommandDispatcher(shop: shop), process: self)
-    operators = SagaHandler(log: log, dispatcher: dispatcher, settings: settings)
+    operations = SagaOperations(log: log) { _, _ in [] }
     subscriptions =
       [sagas(log, store, dispatcher)] + reactors(log, store)
       + policies(log, store, dispatcher)
@@ -258,7 +258,7 @@ final class SimulatedProcess: @unchecked Sendable {
     let act = SagaAct(id: id, action, reason: "it takes too long", by: "ann")
     let context = CommitContext(
       commandID: CommandID(derivedFrom: id), timestamp: .now, serviceName: "operators")
-    _ = try? await operators.carryOut(act, on: saga, context: context)
+    _ = try? await operations.carryOut(act, on: saga, context: context)
   }
 }
 

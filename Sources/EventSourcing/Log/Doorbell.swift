@@ -12,6 +12,7 @@ public final class Doorbell: Sendable {
 
   private struct State {
     var head = Position.start
+    var watchedUntil: ContinuousClock.Instant?
     var waiting: [Int: Waiter] = [:]
     var nextID = 0
     /// When the timer looks for those whose time is over; nil: it does not run.
@@ -27,6 +28,17 @@ public final class Doorbell: Sendable {
 
   /// The highest position that was rung.
   public var head: Position { state.withLock(\.head) }
+
+  /// Whether whatever is appended anywhere is rung here within moments, see ``watch(for:)``.
+  public var isWatched: Bool {
+    state.withLock { state in state.watchedUntil.map { .now < $0 } ?? false }
+  }
+
+  /// Said by whoever watches the log: everything that was appended by now has been rung, and what
+  /// is appended within the time that is coming will be. Nil: nobody watches any longer.
+  public func watch(for duration: Duration?) {
+    state.withLock { $0.watchedUntil = duration.map { .now + $0 } }
+  }
 
   public func ring(_ position: Position) {
     let woken = state.withLock { state in

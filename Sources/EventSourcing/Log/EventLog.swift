@@ -59,7 +59,10 @@ public protocol EventLog: Sendable {
 
   /// Returns when the log may have events after `position`, or after `timeout`: a doorbell, not
   /// a promise.
-  func waitForEvents(after position: Position, timeout: Duration) async
+  /// - Returns: false when there were none until a moment ago, and any that come will be told of: who
+  ///   stands at `position` need not read. True says nothing.
+  @discardableResult
+  func waitForEvents(after position: Position, timeout: Duration) async -> Bool
 }
 
 extension EventLog {

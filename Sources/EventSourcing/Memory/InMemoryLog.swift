@@ -161,8 +161,9 @@ public final class InMemoryLog: EventLog {
     }
   }
 
-  public func waitForEvents(after position: Position, timeout: Duration) async {
+  public func waitForEvents(after position: Position, timeout: Duration) async -> Bool {
     await doorbell.wait(after: position, timeout: timeout)
+    return doorbell.head > position
   }
 }
 

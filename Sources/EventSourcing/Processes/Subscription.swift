@@ -294,7 +294,7 @@ public final class Subscription: Service {
       }
       do {
         // Who has come to the end need not ask the database to know that.
-        if !isBehind { await log.waitForEvents(after: from, timeout: .seconds(1)) }
+        if !isBehind, await !log.waitForEvents(after: from, timeout: .seconds(1)) { continue }
         let commits = try await log.read(after: from, limit: Self.pageMax)
         attempt = 0
         isBehind = commits.count == Self.pageMax

@@ -104,7 +104,7 @@ struct DrivingSession<P: Projection> {
     let missing = rows.missing(of: touches.ids)
     if !missing.isEmpty {
       // Who died may have left rows that are ahead.
-      let beginnings = isUnsettled ? [] : touches.beginnings
+      let beginnings = isUnsettled ? [] : projection.beginnings(in: touches, of: events)
       let perhaps = missing.filter { !beginnings.contains($0) }
       let loaded =
         perhaps.isEmpty ? [:] : try await store.load(perhaps, from: progress.collection)

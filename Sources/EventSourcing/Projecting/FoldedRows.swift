@@ -121,14 +121,11 @@ public struct Touches: Sendable {
     /// The event's place in the batch.
     @usableFromInline var event: Int
     @usableFromInline var ids: [String]
-    /// Those of them that begin with the event.
-    @usableFromInline var beginnings: [String]
 
     @inlinable
-    init(event: Int, ids: [String], beginnings: [String]) {
+    init(event: Int, ids: [String]) {
       self.event = event
       self.ids = ids
-      self.beginnings = beginnings
     }
   }
 
@@ -143,9 +140,6 @@ public struct Touches: Sendable {
   mutating func stop(at poison: ProjectionPoisoned) { self.poison = poison }
 
   public var isEmpty: Bool { touches.isEmpty }
-
-  /// The rows that begin in the batch.
-  public var beginnings: Set<String> { Set(touches.lazy.flatMap(\.beginnings)) }
 
   /// The touched rows, each once.
   public var ids: [String] {
@@ -169,9 +163,7 @@ extension Projection {
       do {
         let ids = try rows(touchedBy: event)
         if !ids.isEmpty {
-          touches.touches.append(
-            Touches.Touch(
-              event: place, ids: ids, beginnings: ids.filter { begins($0, with: event) }))
+          touches.touches.append(Touches.Touch(event: place, ids: ids))
         }
       } catch {
         touches.stop(at: ProjectionPoisoned(projection: name, event: event, reason: "\(error)"))
@@ -179,6 +171,15 @@ extension Projection {
       }
     }
     return touches
+  }
+
+  /// The rows that begin in the batch: nobody has stored them.
+  func beginnings(in touches: Touches, of events: [Recorded]) -> Set<String> {
+    var beginnings: Set<String> = []
+    for touch in touches.touches {
+      for id in touch.ids where begins(id, with: events[touch.event]) { beginnings.insert(id) }
+    }
+    return beginnings
   }
 
   @inlinable

@@ -72,6 +72,11 @@ public final class ProjectionBoard: Sendable {
     state.withLock { $0.entries[projection].map { !$0.waiting.isEmpty } ?? false }
   }
 
+  /// Whether a projection is driven in this process.
+  public func isDriving(_ projection: String) -> Bool {
+    state.withLock { $0.entries[projection]?.status.activity == .driving }
+  }
+
   /// A projection driven here has come to `progress`; `changed` are the rows that differ from those
   /// of its last publication. Valid as long as its lease.
   public func publish(

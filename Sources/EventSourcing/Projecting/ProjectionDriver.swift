@@ -100,9 +100,13 @@ public final class ProjectionDriver<P: Projection>: Service {
       try await session.keepUp()
       if !isBehind {
         // Who has come to the end need not ask the database to know that.
-        await reader.log.waitForEvents(
+        let mayHaveMore = await reader.log.waitForEvents(
           after: session.progress.position,
           timeout: session.isUnsaved ? ProjectionLease.savePause : ProjectionLease.standbyPause)
+        guard mayHaveMore else {
+          session.reachEnd()
+          continue
+        }
         // What comes within this time is written together.
         try? await Task.sleep(until: begun + projection.batchPause, clock: .continuous)
         isGathering = try await gather(&session, since: begun)

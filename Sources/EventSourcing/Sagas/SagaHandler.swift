@@ -5,9 +5,9 @@ import Synchronization
 /// Plugged into a ``Subscription`` by ``key(for:)`` and ``handle(_:)``. Two ways lead from a saga's
 /// event to its commands. Usually they are sent as soon as the event is durable, or when all that
 /// they do is to append to the same log, as soon as its append is queued: what they append then comes
-/// behind it in the log or not at all. What could not be sent, or whose sender has died, is sent when the subscription meets the saga's own event in
-/// the log: its checkpoint passes no event whose commands are not acknowledged. Command ids make
-/// sending twice harmless.
+/// behind it in the log or not at all. What could not be sent, or whose sender has died, is sent when
+/// the subscription meets the saga's own event in the log: its checkpoint passes no event whose
+/// commands are not acknowledged. Command ids make sending twice harmless.
 public final class SagaHandler<P: ProcessManager>: Sendable {
   /// What happened since the process started.
   public struct Counts: Sendable {
@@ -96,23 +96,6 @@ public final class SagaHandler<P: ProcessManager>: Sendable {
     try await carryOut(.timer(epoch: timer.epoch), on: id, cause: event)
   }
 
-  /// Does what an operator says. Its commands are sent by whoever runs the subscription.
-  /// - Returns: what was recorded; empty when it had been done before.
-  /// - Throws: ``SagaRefusal/notNow(_:)``.
-  public func carryOut(
-    _ act: SagaAct, on id: String, context: CommitContext
-  ) async throws -> [Recorded] {
-    sagas.forget([id])
-    let input = SagaInput(.act(act), saga: id, at: context.timestamp, settings: settings)
-    return try await sagas.handle(input, on: id, context: context, expected: .streamExists).events
-  }
-
-  /// A saga as its stream tells it, and how many events that has.
-  public func state(of id: String) async throws -> (state: Saga<P>.State, version: Version) {
-    sagas.forget([id])
-    return try await sagas.state(of: id)
-  }
-
   // MARK: Parts
 
   /// The inputs that came while the saga was suspended, in order.
@@ -120,7 +103,8 @@ public final class SagaHandler<P: ProcessManager>: Sendable {
     let id = mark.stream.id
     guard SagaMark.Kind(rawValue: mark.type) != nil else { return }
     while true {
-      let (saga, _) = try await state(of: id)
+      sagas.forget([id])
+      let saga = try await sagas.state(of: id).state
       guard saga.suspension == nil, let next = saga.parked.first else { return }
       guard let event = try await log.events(at: [next]).first else { return }
       try await carryOut(.parked(event, since: mark.position), on: id, cause: event)

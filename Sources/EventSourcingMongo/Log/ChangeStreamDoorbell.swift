@@ -5,8 +5,10 @@ import ServiceLifecycle
 
 /// Rings the log's doorbell when any process has appended: a change stream that carries no data
 /// while the log is at rest, a look at its end every few milliseconds while it grows, since the
-/// server prepares each change that a stream delivers. Losing its place costs nothing, since readers
-/// also look once a second by themselves.
+/// server prepares each change that a stream delivers.
+///
+/// One question for all readers of a process: as long as it is answered they need not ask whether
+/// they are at the end (``Doorbell/watch(for:)``). When it is not, each looks once a second by itself.
 public struct ChangeStreamDoorbell: Service {
   private let log: MongoLog
   private let connection: MongoConnection
@@ -24,35 +26,68 @@ public struct ChangeStreamDoorbell: Service {
   /// So long without an append, and the log is at rest.
   private static let rest: Duration = .milliseconds(500)
 
+  /// How long one question waits for an answer, in milliseconds.
+  private static let questionMilliseconds: Int64 = 500
+  /// Questions without an answer after which the end of the log is looked at all the same.
+  private static let questionsMax = 20
+  /// For so long an answer holds.
+  private static let watch: Duration = .seconds(2)
+
   public func run() async throws {
     await cancelWhenGracefulShutdown {
       var attempt = 0
       while !Task.isCancelled {
         do {
-          if try await connection.waitForChange(in: LogCollection.name, milliseconds: 500) {
-            await connection.stopWaitingForChange()
-            try await followUntilRest()
-          }
+          try await waitForChange()
+          try await followUntilRest()
           attempt = 0
         } catch {
           attempt += 1
+          log.doorbell.watch(for: nil)
           logger.debug("the doorbell is broken, polling", metadata: ["error": "\(error)"])
           try? await Task.sleep(for: Backoff.standard.delay(attempt: attempt))
         }
       }
+      log.doorbell.watch(for: nil)
     }
+  }
+
+  /// Returns when the log has grown, or may have.
+  private func waitForChange() async throws {
+    try await connection.startWaitingForChange(
+      in: LogCollection.name, milliseconds: Self.questionMilliseconds)
+    var questions = 0
+    repeat {
+      // First of all: what came before the stream began is not told by it.
+      if questions.isMultiple(of: Self.questionsMax), try await hasGrown() { break }
+      log.doorbell.watch(for: Self.watch)
+      questions += 1
+    } while try await !connection.waitForChange() && !Task.isCancelled
+    await connection.stopWaitingForChange()
+  }
+
+  private func hasGrown() async throws -> Bool {
+    let now = try await end()
+    guard now > log.doorbell.head else { return false }
+    log.doorbell.ring(now)
+    return true
+  }
+
+  private func end() async throws -> Position {
+    try await connection.run { try $0.lastCommit()?.last ?? .start }
   }
 
   private func followUntilRest() async throws {
     var seen = Position.start
     var movedAt = ContinuousClock.now
     while .now - movedAt < Self.rest {
-      let now = try await connection.run { try $0.lastCommit()?.last ?? .start }
+      let now = try await end()
       // While this process appends, it may be its own batch, which its readers will be told of in a
       // moment and find in memory then: such news waits for one look.
       let isAppending = log.outstanding > 0
       let news = isAppending ? seen : now
       if news > log.doorbell.head { log.doorbell.ring(news) }
+      log.doorbell.watch(for: Self.watch)
       if now > seen {
         seen = now
         movedAt = .now

@@ -177,8 +177,9 @@ public final class MongoLog: EventLog {
     try await database.withConnection { try $0.commit(of: command) }
   }
 
-  public func waitForEvents(after position: Position, timeout: Duration) async {
+  public func waitForEvents(after position: Position, timeout: Duration) async -> Bool {
     await doorbell.wait(after: position, timeout: timeout)
+    return doorbell.head > position || !doorbell.isWatched
   }
 
   public func statistics() async throws -> LogStatistics {

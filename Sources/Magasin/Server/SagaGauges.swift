@@ -38,11 +38,20 @@ final class RunningSagas: Sendable {
   ]
 }
 
+/// Until told to shut down.
+func repeatGauging(_ update: @escaping @Sendable () async -> Void) async {
+  await cancelWhenGracefulShutdown {
+    while !Task.isCancelled {
+      await update()
+      try? await Task.sleep(for: .seconds(5))
+    }
+  }
+}
+
 /// Tells every few seconds how many sagas wait in which state, and for how long: looks into indexes
 /// that hold the sagas that have not ended. The process that drives their read model tells, the
 /// others are silent.
 struct SagaGauges: Service {
-  private static let interval: Duration = .seconds(5)
   private static let count = "magasin_sagas"
   private static let oldest = "magasin_saga_oldest_seconds"
   private static let blocked = "magasin_sagas_blocked"
@@ -51,20 +60,11 @@ struct SagaGauges: Service {
   let queries: SagaQueries
   let board: ProjectionBoard
 
-  func run() async throws {
-    await cancelWhenGracefulShutdown {
-      while !Task.isCancelled {
-        await update()
-        try? await Task.sleep(for: Self.interval)
-      }
-    }
-  }
+  func run() async throws { await repeatGauging { await update() } }
 
   private func update() async {
-    let name = SagasProjection().name
-    let isDriven = board.statuses.contains { $0.projection == name && $0.activity == .driving }
     let registry = PrometheusRegistry.shared
-    guard isDriven, let waiting = try? await queries.waiting(),
+    guard board.isDriving(SagasProjection().name), let waiting = try? await queries.waiting(),
       let suspended = try? await queries.suspendedCount()
     else {
       for state in SagaRow.openStates {
