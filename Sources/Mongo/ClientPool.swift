@@ -71,6 +71,8 @@ public struct MongoURI: Sendable, CustomStringConvertible {
 
 enum MongoLibrary {
   private static let started: Void = {
+    // Its counters, which nobody reads, would be a file in /dev/shm that a killed process leaves.
+    setenv("MONGOC_DISABLE_SHM", "1", 0)
     mongoc_init()
     mongoc_log_set_handler(nil, nil)
   }()

@@ -257,16 +257,22 @@ public final class Subscription: Service {
   private func saveCheckpoints(from lease: SubscriptionLease) async -> Bool {
     var saved = lease.start
     var renewed = ContinuousClock.now
+    var renewAt = ProjectionLease.nextRenewal
     while !Task.isCancelled {
-      try? await Task.sleep(for: Self.savePause)
+      let before = progress
+      let isAtRest = before.outstanding == 0 && before.checkpoint <= saved
+      let soon = ContinuousClock.now + Self.savePause
+      try? await Task.sleep(until: isAtRest ? renewAt : min(soon, renewAt), clock: .continuous)
       let checkpoint = progress.checkpoint
       do {
-        if let held = lease.leased?.lease, .now - renewed >= ProjectionLease.renewalPause {
-          let now = ContinuousClock.now
-          guard try await checkpoints.renew(held, for: ProjectionLease.duration) else {
-            return false
+        if .now >= renewAt {
+          let (now, next) = (ContinuousClock.now, ProjectionLease.nextRenewal)
+          if let held = lease.leased?.lease {
+            guard try await checkpoints.renew(held, for: ProjectionLease.duration) else {
+              return false
+            }
           }
-          renewed = now
+          (renewed, renewAt) = (now, next)
         }
         guard checkpoint > saved else { continue }
         CrashPoint.pass("before a checkpoint")

@@ -18,6 +18,7 @@ struct DrivingSession<P: Projection> {
   private var operations = ProjectionOperations.History()
   private var saving: SaveUnderWay?
   private var savedAt = ContinuousClock.now
+  private var renewAt = ContinuousClock.now
   private var unsavedBatches = 0
   /// The position that is stored, or an earlier one.
   private var saved: Position
@@ -139,8 +140,12 @@ struct DrivingSession<P: Projection> {
     board.publish(progress, changed: changed, until: deadline)
   }
 
-  /// Whether what is stored is behind ``progress``.
-  var isUnsaved: Bool { unsavedBatches > 0 || saving != nil }
+  /// For how long nothing need be done if nothing comes.
+  var restMax: Duration {
+    // Saved soon, or being saved.
+    if unsavedBatches > 0 || saving != nil { return ProjectionLease.savePause }
+    return max(.zero, renewAt - .now)
+  }
 
   /// Sees to it that the progress is saved, without waiting for it; an idle session holds its lease
   /// in this way. The checkpoint always comes after the rows.
@@ -150,9 +155,14 @@ struct DrivingSession<P: Projection> {
       if saving.isDone || unsavedBatches > Self.unsavedBatchesMax { try await finishSaving() }
       return
     }
-    let pause = unsavedBatches > 0 ? ProjectionLease.savePause : ProjectionLease.renewalPause
-    guard .now - savedAt >= pause else { return publish([]) }
+    let due = unsavedBatches > 0 ? savedAt + ProjectionLease.savePause : renewAt
+    guard .now >= due else { return publish([]) }
+    beginSaving()
+  }
+
+  private mutating func beginSaving() {
     savedAt = .now
+    renewAt = ProjectionLease.nextRenewal
     unsavedBatches = 0
     saving = SaveUnderWay(progress, lease, store)
   }
@@ -160,9 +170,7 @@ struct DrivingSession<P: Projection> {
   /// Saves the progress and waits for it.
   mutating func save() async throws {
     if saving != nil { try await finishSaving() }
-    savedAt = .now
-    unsavedBatches = 0
-    saving = SaveUnderWay(progress, lease, store)
+    beginSaving()
     try await finishSaving()
   }
 

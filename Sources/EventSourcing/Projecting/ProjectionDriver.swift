@@ -102,7 +102,7 @@ public final class ProjectionDriver<P: Projection>: Service {
         // Who has come to the end need not ask the database to know that.
         let mayHaveMore = await reader.log.waitForEvents(
           after: session.progress.position,
-          timeout: session.isUnsaved ? ProjectionLease.savePause : ProjectionLease.standbyPause)
+          timeout: session.restMax)
         guard mayHaveMore else {
           session.reachEnd()
           continue
@@ -188,11 +188,18 @@ enum ProjectionLease {
   /// For so long after a renewal was sent rows may be sent; what is under way then arrives before
   /// anybody else has the lease.
   static let writingDuration: Duration = .milliseconds(2500)
-  static let renewalPause: Duration = .milliseconds(500)
   static let standbyPause: Duration = .milliseconds(250)
   /// Between two checkpoints of a projection that moves: other processes see where it stands, and
   /// one that takes over has little to do again.
   static let savePause: Duration = .milliseconds(20)
+
+  /// When a lease that is acquired or renewed now is to be renewed, if nothing has been saved by
+  /// then: on the second, which is the same time for all leases of a process, so that one command
+  /// does it. Half of ``writingDuration`` later, at most.
+  static var nextRenewal: ContinuousClock.Instant {
+    let pause = 1000 - Timestamp.now.millisecondsSinceEpoch % 1000
+    return .now + .milliseconds(pause < 250 ? pause + 1000 : pause)
+  }
 }
 
 enum ProjectionPace {

@@ -59,7 +59,8 @@ extension MongoReadModels {
   }
 
   public func renew(_ lease: Lease, for duration: Duration) async throws -> Bool {
-    try await update(ProgressDocument.held(lease), ProgressDocument.renewal(for: duration))
+    let renewal = ProgressDocument.renewal(for: duration)
+    return try await combiner.save(SaveCombiner.Save(lease: lease, change: renewal)) != .lost
   }
 
   public func release(_ lease: Lease) async throws {
@@ -83,11 +84,11 @@ extension MongoReadModels {
     return reply.matchedCount > 0
   }
 
-  /// Those of several projections that come at about the same time go as one command.
+  /// What several save or renew at about the same time goes as one command.
   public func save(
     _ progress: ProjectionProgress, holding lease: Lease, for duration: Duration
   ) async throws -> LeaseState {
-    try await combiner.save(
-      SaveCombiner.Save(progress: progress, lease: lease, duration: duration))
+    let change = ProgressDocument.replacement(progress, for: duration)
+    return try await combiner.save(SaveCombiner.Save(lease: lease, change: change))
   }
 }

@@ -2,13 +2,13 @@ import EventSourcing
 import Mongo
 import Synchronization
 
-/// Joins what the projections of a process save at about the same time into one command: what a
-/// durable write costs MongoDB hardly depends on how much is in it.
+/// Joins what the holders of leases in a process save at about the same time into one command: what
+/// a durable write costs MongoDB hardly depends on how much is in it.
 final class SaveCombiner: Sendable {
   struct Save: Sendable {
-    let progress: ProjectionProgress
     let lease: Lease
-    let duration: Duration
+    /// To the document that the lease is of.
+    let change: BSONDocument
   }
 
   /// How long the first one waits for the others, who were woken by the same event.
@@ -65,8 +65,7 @@ final class SaveCombiner: Sendable {
   private func saveAll(_ saves: [Save]) async throws -> Bool {
     let writes = saves.map { save in
       MongoConnection.Write.update(
-        filter: ProgressDocument.undisputed(save.lease),
-        with: ProgressDocument.replacement(save.progress, for: save.duration), upsert: false)
+        filter: ProgressDocument.undisputed(save.lease), with: save.change, upsert: false)
     }
     let reply = try await database.withConnection {
       try $0.write(writes, to: ProgressDocument.collection)
@@ -89,11 +88,8 @@ final class SaveCombiner: Sendable {
     try await database.withConnection { connection in
       let held = ProgressDocument.held(save.lease)
       let reply = try connection.write(
-        [
-          .update(
-            filter: held, with: ProgressDocument.replacement(save.progress, for: save.duration),
-            upsert: false)
-        ], to: ProgressDocument.collection)
+        [.update(filter: held, with: save.change, upsert: false)],
+        to: ProgressDocument.collection)
       try reply.check(operation: "save progress")
       guard reply.matchedCount > 0 else { return .lost }
       let request =

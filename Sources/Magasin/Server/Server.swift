@@ -38,7 +38,7 @@ struct Server {
   /// Orders that are known to the sagas and not carried out.
   private static let outstandingSagasMax = 20_000
   /// For so long an order may wait to be begun; while one has waited longer, new ones are refused.
-  private static let beginningSecondsMax: Int64 = 30
+  private static let beginningSecondsMax: Int64 = 10
   static let connections = HTTP1Channel.Configuration(
     idleTimeout: .seconds(60),
     httpDecoderConfiguration: .init(

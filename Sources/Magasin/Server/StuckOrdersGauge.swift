@@ -14,7 +14,8 @@ struct StuckOrdersGauge: Service {
 
   private func update() async {
     let registry = PrometheusRegistry.shared
-    if board.isDriving(ChoreographiesProjection().name), let count = try? await queries.stuckCount() {
+    if board.isDriving(ChoreographiesProjection().name), let count = try? await queries.stuckCount()
+    {
       registry.set(Self.metric, [], Double(count))
     } else {
       registry.remove(Self.metric, [])
