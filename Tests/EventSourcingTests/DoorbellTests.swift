@@ -24,6 +24,18 @@ struct DoorbellTests {
     }
   }
 
+  @Test("a ring for what somebody has read already does not wake him", .timeLimit(.minutes(1)))
+  func readAlready() async {
+    let begun = ContinuousClock.now
+    async let waiting: Void = doorbell.wait(after: Position(7), timeout: .milliseconds(200))
+    for position in 1...7 {
+      try? await Task.sleep(for: .milliseconds(5))
+      doorbell.ring(Position(Int64(position)))
+    }
+    await waiting
+    #expect(.now - begun >= .milliseconds(200))
+  }
+
   @Test("each waits no longer than its own time", .timeLimit(.minutes(1)))
   func timeouts() async {
     let begun = ContinuousClock.now

@@ -6,6 +6,7 @@ import Synchronization
 /// A dozen readers wait a thousand times a second and are woken almost always: one timer serves all.
 public final class Doorbell: Sendable {
   private struct Waiter {
+    var after: Position
     var continuation: CheckedContinuation<Void, Never>
     var deadline: ContinuousClock.Instant
   }
@@ -40,11 +41,15 @@ public final class Doorbell: Sendable {
     state.withLock { $0.watchedUntil = duration.map { .now + $0 } }
   }
 
+  /// Wakes those who wait for something up to `position`, and none who have read it already.
   public func ring(_ position: Position) {
     let woken = state.withLock { state in
       state.head = max(state.head, position)
-      let woken = Array(state.waiting.values)
-      state.waiting.removeAll(keepingCapacity: true)
+      var woken: [Waiter] = []
+      for (id, waiter) in state.waiting where waiter.after < state.head {
+        woken.append(waiter)
+        state.waiting[id] = nil
+      }
       return woken
     }
     for waiter in woken { waiter.continuation.resume() }
@@ -63,7 +68,8 @@ public final class Doorbell: Sendable {
       await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
         let mustWait = state.withLock { state in
           guard state.head <= position, !Task.isCancelled else { return false }
-          state.waiting[id] = Waiter(continuation: continuation, deadline: deadline)
+          state.waiting[id] = Waiter(
+            after: position, continuation: continuation, deadline: deadline)
           if state.nextLook.map({ deadline < $0 }) ?? true { startTimer(at: deadline, &state) }
           return true
         }

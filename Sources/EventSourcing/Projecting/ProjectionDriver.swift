@@ -95,6 +95,7 @@ public final class ProjectionDriver<P: Projection>: Service {
     var isGivingWay = false
     var isGathering = false
     var begun = ContinuousClock.now
+    var gathering = ProjectionPace.gathering(after: .zero)
     while true {
       try Task.checkCancellation()
       try await session.keepUp()
@@ -109,7 +110,7 @@ public final class ProjectionDriver<P: Projection>: Service {
         }
         // What comes within this time is written together.
         try? await Task.sleep(until: begun + projection.batchPause, clock: .continuous)
-        isGathering = try await gather(&session, since: begun)
+        isGathering = try await gather(&session, until: begun + gathering)
       }
       begun = .now
       let limit = isGivingWay ? ProjectionPace.smallBatchMax : batchCommitsMax
@@ -135,6 +136,7 @@ public final class ProjectionDriver<P: Projection>: Service {
         continue
       }
       succeeded()
+      gathering = ProjectionPace.gathering(after: .now - begun)
       isGivingWay = await reader.log.giveWay(
         atMost: min((.now - begun) * 20, ProjectionPace.pauseMax), to: .flood)
     }
@@ -143,10 +145,10 @@ public final class ProjectionDriver<P: Projection>: Service {
   /// While much is appended, and nobody waits for these rows, lets more come together: an order's
   /// row is written once or twice then, and not at each step of the order. Answers whether it did.
   private func gather(
-    _ session: inout DrivingSession<P>, since begun: ContinuousClock.Instant
+    _ session: inout DrivingSession<P>, until deadline: ContinuousClock.Instant
   ) async throws -> Bool {
     guard reader.log.isUnder(.many) else { return false }
-    while .now - begun < ProjectionPace.gatheringMax, reader.log.isUnder(.many),
+    while .now < deadline, reader.log.isUnder(.many),
       !board.isAwaited(projection.name)
     {
       try await session.keepUp()
@@ -204,9 +206,12 @@ enum ProjectionLease {
 
 enum ProjectionPace {
   /// Events of a batch, however large its commits are.
-  static let eventsMax = 10_000
-  /// How long events of a busy log are gathered: well below what a reader waits for a position.
-  static let gatheringMax: Duration = .milliseconds(700)
+  static let eventsMax = 20_000
+  /// Between the beginnings of two batches of a busy log, well below what a reader waits for a
+  /// position. Longer when a batch takes long: what rows cost then, while orders wait, is bounded.
+  static func gathering(after took: Duration) -> Duration {
+    min(max(took * 2, .milliseconds(700)), .seconds(2))
+  }
 
   /// Commits of a batch while there are many requests, so that the pause that it makes necessary is
   /// short.

@@ -28,6 +28,8 @@ public final class PaymentReactor: Sendable {
 
   /// How long after its deadline a payment waits for a place to ask what became of it.
   private static let questionSeconds: Int64 = 5
+  /// For so long a charge that waits for its turn is still wanted.
+  private static let trustMilliseconds: Int64 = 1_000
 
   public init(
     shop: Shop, gateway: any PaymentGateway, logger: Logger, clock: ReactorClock = .system,
@@ -73,8 +75,9 @@ public final class PaymentReactor: Sendable {
       guard remaining > 0 else { return try await giveUp(payment, event) }
       attempt += 1
       do {
+        let asked = clock.now()
         let outcome = try await breaker.request(before: payment.deadline) { hasWaited in
-          if hasWaited { try await checkWanted(payment, event) }
+          if hasWaited { try await checkWanted(payment, event, since: asked) }
           return try await charge(payment)
         }
         if let outcome {
@@ -91,11 +94,18 @@ public final class PaymentReactor: Sendable {
     }
   }
 
-  /// A charge that has waited for its turn may have been undone meanwhile, or be too late.
-  private func checkWanted(_ payment: PaymentInitiated, _ event: Recorded) async throws {
-    guard clock.now() < payment.deadline,
-      try await state(after: event, isRetry: true).status == .initiated
-    else { throw Obsolete() }
+  /// A charge that has waited for its turn may have been undone meanwhile, or be too late. After a
+  /// short time that is not worth a look into the log: what is undone before it is charged is as
+  /// well undone after it.
+  private func checkWanted(
+    _ payment: PaymentInitiated, _ event: Recorded, since asked: Timestamp
+  ) async throws {
+    let now = clock.now()
+    guard now < payment.deadline else { throw Obsolete() }
+    guard asked.milliseconds(until: now) >= Self.trustMilliseconds else { return }
+    guard try await state(after: event, isRetry: true).status == .initiated else {
+      throw Obsolete()
+    }
   }
 
   private func charge(
