@@ -120,13 +120,15 @@ final class OrderOutcomes: Sendable {
   /// Until nobody waits.
   private func follow() async {
     var pause = Self.lookFirst
+    var isBehind = false
     while let position = position() {
+      if !isBehind, await !log.waitForEvents(after: position, timeout: pause) { continue }
       guard let commits = try? await log.read(after: position, limit: Self.pageMax) else {
         try? await Task.sleep(for: Self.lookMax)
         continue
       }
+      isBehind = commits.count == Self.pageMax
       guard let last = commits.last else {
-        await log.waitForEvents(after: position, timeout: pause)
         pause = min(pause * 2, Self.lookMax)
         continue
       }

@@ -82,17 +82,15 @@ public struct ChangeStreamDoorbell: Service {
     var movedAt = ContinuousClock.now
     while .now - movedAt < Self.rest {
       let now = try await end()
-      // While this process appends, it may be its own batch, which its readers will be told of in a
-      // moment and find in memory then: such news waits for one look.
-      let isAppending = log.outstanding > 0
-      let news = isAppending ? seen : now
-      if news > log.doorbell.head { log.doorbell.ring(news) }
+      // Of its own batches this process tells its readers in a moment, and they find them in memory
+      // then. Should it not, the log is at rest, and looked at by ``hasGrown()``.
+      if now > log.sentThrough, now > log.doorbell.head { log.doorbell.ring(now) }
       log.doorbell.watch(for: Self.watch)
       if now > seen {
         seen = now
         movedAt = .now
       }
-      try await Task.sleep(for: isAppending ? Self.intervalAppending : Self.interval)
+      try await Task.sleep(for: log.outstanding > 0 ? Self.intervalAppending : Self.interval)
     }
   }
 }

@@ -2,6 +2,7 @@ import EventSourcing
 import Foundation
 import Logging
 import Mongo
+import Synchronization
 
 /// The batching appender: takes what is queued, numbers and chains it, and sends it as ordered
 /// inserts. One batch is in flight; the next one is numbered, chained and encoded meanwhile, on
@@ -25,6 +26,9 @@ actor LogWriter {
   /// Tells this process from others.
   let name = UUID().uuidString
   nonisolated let queue: AppendQueue
+  /// The last position that was sent: up to here whoever waits for the log is told by this writer,
+  /// once it is known to be durable. Zero while that is being looked into.
+  nonisolated let sent = Atomic<Int64>(0)
   let connection: MongoConnection
   /// For looking things up while a batch is in flight.
   let lookups: MongoConnection
@@ -207,6 +211,9 @@ actor LogWriter {
     guard let batch = next else { return }
     next = nil
     inFlight = batch
+    if let last = batch.commits.last?.document.commit.header.lastPosition {
+      sent.store(last.rawValue, ordering: .relaxed)
+    }
     turns.begin()
     watch(batch.submissions)
     Task.immediate { await send(batch) }
@@ -302,6 +309,7 @@ actor LogWriter {
     _ batch: Batch, _ result: Result<WriteReply, any Error>, _ riders: [Rider]
   ) async {
     isSettling = true
+    sent.store(0, ordering: .relaxed)
     series += 1
     let following = next
     next = nil

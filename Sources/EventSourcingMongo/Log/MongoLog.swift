@@ -82,6 +82,10 @@ public final class MongoLog: EventLog {
   /// Appends that have no outcome yet.
   public var outstanding: Int { queue.outstanding }
 
+  /// What this process has appended up to here rings the doorbell as soon as it is known to be
+  /// durable, see ``LogWriter/sent``.
+  var sentThrough: Position { Position(writer.sent.load(ordering: .relaxed)) }
+
   /// Appends whose expectation was not met, since the log was opened.
   public var conflicts: Int { queue.conflicts.load(ordering: .relaxed) }
 
