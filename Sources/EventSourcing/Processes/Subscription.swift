@@ -74,6 +74,7 @@ public final class Subscription: Service {
     let beginningsMax: Int
     var running = 0
     var runningBeginnings = 0
+    var begun = 0
     var waiting = Line()
     var beginnings = Line()
 
@@ -81,12 +82,13 @@ public final class Subscription: Service {
       private var lanes: [Lane] = []
       private var taken = 0
 
-      var first: Lane? { taken < lanes.count ? lanes[taken] : nil }
+      var count: Int { lanes.count - taken }
 
       mutating func append(_ lane: Lane) { lanes.append(lane) }
 
       mutating func popFirst() -> Lane? {
-        guard let lane = first else { return nil }
+        guard count > 0 else { return nil }
+        let lane = lanes[taken]
         taken += 1
         if taken == lanes.count || taken > 1024, taken * 2 > lanes.count {
           lanes.removeFirst(taken)
@@ -109,7 +111,7 @@ public final class Subscription: Service {
         return false
       }
       running += 1
-      if lane.isBeginning { runningBeginnings += 1 }
+      if lane.isBeginning { begin() }
       return true
     }
 
@@ -118,11 +120,16 @@ public final class Subscription: Service {
       if lane.isBeginning { runningBeginnings -= 1 }
       if let next = waiting.popFirst() { return next }
       if runningBeginnings < beginningsMax, let next = beginnings.popFirst() {
-        runningBeginnings += 1
+        begin()
         return next
       }
       running -= 1
       return nil
+    }
+
+    private mutating func begin() {
+      runningBeginnings += 1
+      begun += 1
     }
   }
 
@@ -178,9 +185,9 @@ public final class Subscription: Service {
   /// Whether this process does the work, and no other.
   public var isWorking: Bool { works.withLock { $0 } }
 
-  /// When the first was asked for of those that wait for their beginning; nil when none does.
-  public var oldestBeginning: Timestamp? {
-    lanes.withLock { $0.beginnings.first?.first.timestamp }
+  /// How many have begun since the work was taken over, and how many wait for their beginning.
+  public var beginnings: (begun: Int, waiting: Int) {
+    lanes.withLock { ($0.begun, $0.beginnings.count) }
   }
 
   /// Runs until cancelled or told to shut down. Faults of the log are waited out.

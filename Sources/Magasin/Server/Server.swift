@@ -37,8 +37,6 @@ struct Server {
   private static let outstandingPaymentsMax = 20_000
   /// Orders that are known to the sagas and not carried out.
   private static let outstandingSagasMax = 20_000
-  /// For so long an order may wait to be begun; while one has waited longer, new ones are refused.
-  private static let beginningSecondsMax: Int64 = 10
   static let connections = HTTP1Channel.Configuration(
     idleTimeout: .seconds(60),
     httpDecoderConfiguration: .init(
@@ -91,6 +89,7 @@ struct Server {
       defaultSaga: configuration.saga, snapshots: snapshots)
     let monitor = DatabaseMonitor(database)
     let running = RunningSagas()
+    let admission = Admission()
     var services: [any Service] = [monitor]
     var subscriptions: [Subscription] = []
     var fulfilment: Subscription?
@@ -147,8 +146,8 @@ struct Server {
           return PrometheusRegistry.shared.text
         }, openAPI: OpenAPIDocument.text, serviceName: "magasin",
         isBehind: { [fulfilment] in
-          guard let oldest = fulfilment?.oldestBeginning else { return false }
-          return oldest.adding(seconds: Self.beginningSecondsMax) < .now
+          guard let (begun, waiting) = fulfilment?.beginnings else { return false }
+          return admission.refuses(begun: begun, waiting: waiting)
         },
         isUnavailable: { ($0 as? MongoError).map { $0.isTransient } ?? false }))
     services.append(application(router, onListening: onListening))
