@@ -8,7 +8,7 @@ struct DrivingSession<P: Projection> {
   /// Batches after which a save that is under way is waited for.
   private static var unsavedBatchesMax: Int { 4 }
   /// Events that rows may be ahead of the stored progress, and a batch.
-  private static var unsavedEventsMax: Int { 6 * ProjectionPace.eventsMax }
+  private static var unsavedEventsMax: Int { 3 * ProjectionPace.eventsMax }
 
   private let projection: P
   private let store: any ReadModelStore

@@ -38,7 +38,7 @@ final class RunningSagas: Sendable {
   ]
 }
 
-/// Until told to shut down.
+/// Every few seconds, until told to shut down.
 func repeatGauging(_ update: @escaping @Sendable () async -> Void) async {
   await cancelWhenGracefulShutdown {
     while !Task.isCancelled {
