@@ -21,6 +21,9 @@ struct ChoreographyTests {
     #expect(try await rig.stock(1) == (8, 2))
     #expect(rig.gateway.ledger.charges.keys.sorted() == ["\(order)/pay/forward/1"])
     #expect(try await rig.log.version(of: OrderFulfilment.stream(order.sagaID)) == .none)
+    // Nor is it looked for: no event of the order concerns it.
+    let ofSagas = try await rig.events().filter { OrderFulfilment.sagaID(for: $0) != nil }
+    #expect(ofSagas.isEmpty)
   }
 
   @Test("has the command ids and the payloads of the orchestrated one")

@@ -100,7 +100,7 @@ public final class Subscription: Service {
 
     init(lanesMax: Int) {
       self.lanesMax = lanesMax
-      beginningsMax = max(1, lanesMax / 8)
+      beginningsMax = max(1, lanesMax / 4)
     }
 
     /// True when a worker is to be started for it; otherwise it stands in line.

@@ -64,8 +64,9 @@ extension OrderFulfilment {
   ///
   /// Stock is also moved by hand on behalf of an order: only the answers to the saga's own
   /// commands count. They are one commit over all products, and its first event speaks for it.
+  /// A choreographed order has no saga, and says so in all of its commits.
   static func concerns(_ event: Recorded, _ order: OrderID) -> Bool {
-    guard isOfTheShop(event) else { return false }
+    guard isOfTheShop(event), !event.isChoreographed else { return false }
     return switch event.type {
     case "OrderInitiated":
       event.data["saga"] == "orchestrated"
