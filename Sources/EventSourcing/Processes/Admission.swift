@@ -7,7 +7,7 @@ import Synchronization
 /// that does not, and who is refused may come again.
 public final class Admission: Sendable {
   /// What is taken is to be begun within this time, in milliseconds.
-  private static let waitMax: Double = 1_000
+  private static let waitMax: Double = 250
   /// For so long it may take longer, in milliseconds.
   private static let burstMax: Int64 = 15_000
   /// Between two looks at the rate, and over which it is reckoned, in milliseconds.
