@@ -50,9 +50,13 @@ struct Cashier: Sendable {
 
   /// Makes and processes a payment in one step, once for each key.
   func charge(_ terms: PaymentTerms, with method: String, key: String) async throws -> Receipt {
-    if let holder = try await ledger.payment(key: key) { return try replay(holder, terms: terms) }
     let instrument = Instrument.method(method)
-    let plan = simulator.plan(for: instrument, at: now())
+    let certain = simulator.isChanceless ? simulator.plan(for: instrument, at: now()) : nil
+    // What neither waits nor fails before it is written is found to be a repetition by writing it.
+    if certain?.before != .nothing, let holder = try await ledger.payment(key: key) {
+      return try replay(holder, terms: terms)
+    }
+    let plan = certain ?? simulator.plan(for: instrument, at: now())
     try await begin(plan)
     let time = now()
     var payment = PaymentRecord(terms: terms, key: key, at: time)

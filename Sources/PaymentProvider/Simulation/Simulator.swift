@@ -51,6 +51,9 @@ final class Simulator: Sendable {
 
   var settings: Settings { state.withLock { $0.settings } }
 
+  /// Whether nothing is left to chance: how a request goes is known without it.
+  var isChanceless: Bool { settings.failureRate.partsPerMillion == 0 }
+
   /// Changes the settings in one step and answers the new ones.
   func changeSettings(
     _ change: (inout Settings) throws(FieldError) -> Void
