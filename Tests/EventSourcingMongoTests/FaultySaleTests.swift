@@ -1,6 +1,7 @@
 import EventSourcing
 import EventSourcingMongo
 import Foundation
+import Mongo
 import MongoTesting
 import Testing
 
@@ -99,6 +100,9 @@ extension ServerFaultTests {
       } catch Sale.SoldOut.soldOut {
         return Answer(command: command, stream: stream, position: nil, tries: attempt)
       } catch is AppendFailure {
+        try await Task.sleep(for: .milliseconds(50))
+      } catch let error as MongoError where error.isTransient {
+        // Before anything was appended: the stream could not be read.
         try await Task.sleep(for: .milliseconds(50))
       }
     }
