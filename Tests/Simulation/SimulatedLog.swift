@@ -142,7 +142,6 @@ final class SimulatedLog: EventLog, @unchecked Sendable {
 
   func waitForEvents(after position: Position, timeout: Duration) async -> Bool {
     await process.waitForEvents(after: position, timeout: timeout)
-    return true
   }
 }
 

@@ -123,7 +123,7 @@ final class SimulatedProcess: @unchecked Sendable {
     guard isAlive else { throw CancellationError() }
   }
 
-  func waitForEvents(after position: Position, timeout: Duration) async {
+  func waitForEvents(after position: Position, timeout: Duration) async -> Bool {
     waitingCount += 1
     let id = waitingCount
     let end = world.scheduler.seconds + timeout / .seconds(1)
@@ -137,6 +137,7 @@ final class SimulatedProcess: @unchecked Sendable {
     } onCancel: {
       waiting.removeValue(forKey: id)?.continuation.resume()
     }
+    return world.head > position
   }
 
   /// Somebody who waits for the log to grow, until a time at most.

@@ -122,16 +122,17 @@ final class OrderOutcomes: Sendable {
     var pause = Self.lookFirst
     var isBehind = false
     while let position = position() {
-      if !isBehind, await !log.waitForEvents(after: position, timeout: pause) { continue }
+      if !isBehind {
+        let mayHaveMore = await log.waitForEvents(after: position, timeout: pause)
+        pause = min(pause * 2, Self.lookMax)
+        guard mayHaveMore else { continue }
+      }
       guard let commits = try? await log.read(after: position, limit: Self.pageMax) else {
         try? await Task.sleep(for: Self.lookMax)
         continue
       }
       isBehind = commits.count == Self.pageMax
-      guard let last = commits.last else {
-        pause = min(pause * 2, Self.lookMax)
-        continue
-      }
+      guard let last = commits.last else { continue }
       pause = Self.lookFirst
       take(
         commits.lazy.flatMap(\.events).compactMap(Self.ending),

@@ -1,7 +1,6 @@
 import EventSourcing
 import Projections
 import Sagas
-import ServiceLifecycle
 import Synchronization
 
 /// The sagas that this process runs, from taking their subscription over to giving it up.
@@ -38,20 +37,10 @@ final class RunningSagas: Sendable {
   ]
 }
 
-/// Every few seconds, until told to shut down.
-func repeatGauging(_ update: @escaping @Sendable () async -> Void) async {
-  await cancelWhenGracefulShutdown {
-    while !Task.isCancelled {
-      await update()
-      try? await Task.sleep(for: .seconds(5))
-    }
-  }
-}
-
 /// Tells every few seconds how many sagas wait in which state, and for how long: looks into indexes
 /// that hold the sagas that have not ended. The process that drives their read model tells, the
 /// others are silent.
-struct SagaGauges: Service {
+struct SagaGauges: PeriodicGauge {
   private static let count = "magasin_sagas"
   private static let oldest = "magasin_saga_oldest_seconds"
   private static let blocked = "magasin_sagas_blocked"
@@ -60,9 +49,7 @@ struct SagaGauges: Service {
   let queries: SagaQueries
   let board: ProjectionBoard
 
-  func run() async throws { await repeatGauging { await update() } }
-
-  private func update() async {
+  func update() async {
     let registry = PrometheusRegistry.shared
     guard board.isDriving(SagasProjection().name), let waiting = try? await queries.waiting(),
       let suspended = try? await queries.suspendedCount()
