@@ -263,6 +263,28 @@ struct SnapshotsTests {
     try await waitForSnapshot(at: 2000)
   }
 
+  @Test(
+    "of a large state it takes one as often as pays, and tries no oftener when that fails",
+    arguments: [true, false])
+  func largeStates(keepsAny: Bool) async throws {
+    let store = SmallSnapshots(keepsAny: keepsAny)
+    let handler = CommandHandler<Hoard>(log: log, snapshots: store)
+    for thousand in Int64(1)...6 {
+      try await withThrowingTaskGroup(of: Void.self) { group in
+        for number in 0..<1000 {
+          if number >= 50 { try await group.next() }
+          group.addTask { try await handler.handle(.add(0), on: "a", context: self.context()) }
+        }
+        try await group.waitForAll()
+      }
+      let due = Version(thousand < 4 ? 1000 : 4000)
+      for _ in 0..<2000 where store.tried.last != due {
+        try await Task.sleep(for: .milliseconds(5))
+      }
+    }
+    #expect(store.tried == [Version(1000), Version(4000)])
+  }
+
   @Test("a command handler reads a long stream from its snapshot on, and decides as ever")
   func loading() async throws {
     try await grow(60, in: log)
@@ -308,6 +330,50 @@ struct SnapshotsTests {
 }
 
 /// A decider that keeps no snapshots.
+/// Keeps snapshots, or finds all of them too large, and notes those that it was given.
+private final class SmallSnapshots: SnapshotStore {
+  private let base = InMemorySnapshots()
+  private let keepsAny: Bool
+  private let versions = Mutex<[Version]>([])
+
+  init(keepsAny: Bool) { self.keepsAny = keepsAny }
+
+  var tried: [Version] { versions.withLock { $0 } }
+
+  func snapshot(of stream: StreamName) async throws -> Snapshot? {
+    try await base.snapshot(of: stream)
+  }
+
+  func save(_ snapshot: Snapshot) async throws -> Bool {
+    versions.withLock { $0.append(snapshot.header.version) }
+    guard keepsAny else { throw SnapshotTooLarge(bytes: .max) }
+    return try await base.save(snapshot)
+  }
+
+  func discard(_ header: Snapshot.Header) async throws { try await base.discard(header) }
+  func headers(after stream: StreamName?, limit: Int) async throws -> [Snapshot.Header] {
+    try await base.headers(after: stream, limit: limit)
+  }
+  func removeAll() async throws { try await base.removeAll() }
+}
+
+/// A counter with a snapshot of a mebibyte: more than 2,000 events go by until the next one.
+private enum Hoard: SnapshottingDecider {
+  static let category = "hoards"
+  static var initial: Int64 { 0 }
+  static var snapshotSchema: Int { 1 }
+  static func decide(
+    _ command: CounterCommand, _ state: Int64
+  ) throws(CounterRejection) -> [CounterMoved] {
+    try Counter.decide(command, state)
+  }
+  static func evolve(_ state: inout Int64, _ event: CounterMoved) { state += event.amount }
+  static func snapshot(of state: Int64) -> Fields {
+    ["total": .integer(state), "hoard": .string(String(repeating: "x", count: 1 << 20))]
+  }
+  static func state(from snapshot: Fields) throws -> Int64 { try snapshot.integer("total") }
+}
+
 private enum Plain: Decider {
   static let category = "plain"
   static var initial: Int64 { 0 }

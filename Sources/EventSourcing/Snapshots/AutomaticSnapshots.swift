@@ -1,7 +1,8 @@
 import Synchronization
 
 /// What a command handler does with snapshots: it reads a stream from its snapshot on, and has one
-/// taken each time that a stream passes a multiple of ``Snapshots/interval`` events.
+/// taken each time that a stream passes a multiple of ``Snapshots/interval`` events, less often when
+/// its state is large.
 ///
 /// Snapshots are taken of what the log holds, never of the handler's own states, which may be built
 /// on appends that fail. One after the other, in a task of its own: no command waits for them.
@@ -13,6 +14,9 @@ final class AutomaticSnapshots<D: Decider>: Sendable {
   private struct Waiting {
     var versions: [StreamName: Version] = [:]
     var isAtWork = false
+    /// From which version on the next one is due, as far as this process knows. Another one's
+    /// snapshot may put it off.
+    var due = RecencyCache<StreamName, Version>(capacity: AutomaticSnapshots.waitingMax)
   }
 
   private let snapshots: Snapshots
@@ -46,7 +50,8 @@ final class AutomaticSnapshots<D: Decider>: Sendable {
 
   private func add(_ stream: StreamName, _ version: Version) {
     let mustStart = waiting.withLock { waiting in
-      guard waiting.versions.count < Self.waitingMax else { return false }
+      guard waiting.versions.count < Self.waitingMax, waiting.due[stream] ?? .none <= version
+      else { return false }
       waiting.versions[stream] = max(waiting.versions[stream] ?? .none, version)
       defer { waiting.isAtWork = true }
       return !waiting.isAtWork
@@ -60,7 +65,8 @@ final class AutomaticSnapshots<D: Decider>: Sendable {
   private func work() async {
     while let (stream, version) = next() {
       await snapshots.log.giveWay(atMost: .seconds(1), to: .many)
-      await snapshots.takeIfDue(of: stream, with: empty, at: version)
+      let due = await snapshots.takeIfDue(of: stream, with: empty, at: version)
+      waiting.withLock { $0.due[stream] = due }
     }
   }
 

@@ -37,8 +37,13 @@ public struct FoldedStream<Fold: SnapshottingFold>: Sendable {
 /// and the log holds the very event that it was taken at. Otherwise the stream is folded from its
 /// first event. A store that fails is as good as an empty one.
 public struct Snapshots: Sendable {
-  /// A snapshot is taken when so many events lie behind the last one.
+  /// A snapshot is taken when so many events lie behind the last one, or more of them after a
+  /// large one: one for each ``bytesPerEvent`` of it.
   public static let interval: Int64 = 1000
+  /// Less than an event takes in the log: what snapshots cost to write remains a part of what the
+  /// events cost, however large the state grows, and the events behind one are read in about the
+  /// time that it takes to be read itself.
+  private static let bytesPerEvent = 512
   private static let pageSize = 1000
   private static let logger = Logger(label: "snapshots")
 
@@ -62,8 +67,15 @@ public struct Snapshots: Sendable {
     let folded = try await fold(stream, from: kept, with: empty, upTo: bound)
     // A later snapshot than could be used need not give way.
     let isBehind = kept.map { bound.includes($0.header) } ?? true
-    if let folded, isBehind, folded.eventsRead >= Self.interval { keepLater(folded) }
+    if let folded, isBehind, folded.eventsRead >= Self.pause(after: kept?.state) {
+      keepLater(folded)
+    }
     return folded
+  }
+
+  /// The events that lie between a snapshot of that state and the next one, at least.
+  private static func pause(after state: Fields?) -> Int64 {
+    max(interval, Int64((state?.approximateSize ?? 0) / bytesPerEvent))
   }
 
   /// Takes a snapshot now, of the whole stream or of its first `version` events.
@@ -74,32 +86,36 @@ public struct Snapshots: Sendable {
     of stream: StreamName, with empty: some SnapshottingFold, upTo version: Version? = nil
   ) async throws -> Snapshot.Header? {
     let kept = await snapshot(of: stream, schema: empty.snapshotSchema)
-    return try await take(of: stream, from: kept, with: empty, upTo: version)
-  }
-
-  /// The same in the background's own time, and only when it is due: failing is as good as not
-  /// having tried.
-  func takeIfDue(
-    of stream: StreamName, with empty: some SnapshottingFold, at version: Version
-  ) async {
-    let kept = await snapshot(of: stream, schema: empty.snapshotSchema)
-    if let kept, kept.header.version + Int(Self.interval) > version { return }
-    do {
-      _ = try await take(of: stream, from: kept, with: empty, upTo: version)
-    } catch {
-      Self.note(error, of: stream)
-    }
-  }
-
-  private func take(
-    of stream: StreamName, from kept: Snapshot?, with empty: some SnapshottingFold,
-    upTo version: Version?
-  ) async throws -> Snapshot.Header? {
     let bound = ReplayBound(version: version)
     let folded = try await fold(stream, from: kept, with: empty, upTo: bound)
     guard let store, let snapshot = folded?.snapshot(takenAt: .now) else { return nil }
     if try await store.save(snapshot) { return snapshot.header }
     return try await store.snapshot(of: stream)?.header ?? snapshot.header
+  }
+
+  /// The same in the background's own time, and only when it is due: failing is as good as not
+  /// having tried.
+  /// - Returns: the version from which on the next one is due.
+  func takeIfDue(
+    of stream: StreamName, with empty: some SnapshottingFold, at version: Version
+  ) async -> Version {
+    let kept = await snapshot(of: stream, schema: empty.snapshotSchema)
+    if let kept {
+      let due = kept.header.version + Int(Self.pause(after: kept.state))
+      if due > version { return due }
+    }
+    var state = kept?.state
+    do {
+      let bound = ReplayBound(version: version)
+      let folded = try await fold(stream, from: kept, with: empty, upTo: bound)
+      if let snapshot = folded?.snapshot(takenAt: .now) {
+        state = snapshot.state
+        _ = try await store?.save(snapshot)
+      }
+    } catch {
+      Self.note(error, of: stream)
+    }
+    return version + Int(Self.pause(after: state))
   }
 
   private func snapshot(of stream: StreamName, schema: Int?) async -> Snapshot? {
