@@ -74,6 +74,7 @@ let package = Package(
       dependencies: [
         "Commerce", "EventSourcing", "Sagas", httpClient, lifecycle,
         .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
       ], swiftSettings: settings),
     .executableTarget(

@@ -3,6 +3,7 @@ import Commerce
 import EventSourcing
 import Foundation
 import NIOCore
+import NIOHTTP1
 import NIOPosix
 import Sagas
 import ServiceLifecycle
@@ -13,9 +14,11 @@ import ServiceLifecycle
 /// One call is one attempt; the reactor repeats. Also a `Service`, which closes the connections when
 /// the process shuts down: start it before what uses it.
 public struct HTTPPaymentGateway: PaymentGateway, Service {
+  private static let answerBytesMax = 64 * 1024
+
   private let client: HTTPClient
   private let baseURL: String
-  private let attemptTimeout: Duration
+  private let attemptTimeout: TimeAmount
 
   /// - Parameters:
   ///   - baseURL: as in `http://127.0.0.1:8001`, with or without a slash at its end.
@@ -68,9 +71,7 @@ public struct HTTPPaymentGateway: PaymentGateway, Service {
   public func outcome(
     of effectID: String
   ) async throws(PaymentGatewayError) -> ChargeOutcome? {
-    var request = HTTPClientRequest(url: baseURL + "/charges?key=" + Self.queryValue(effectID))
-    request.method = .GET
-    return try await answer(to: request).knownOutcome()
+    try await answer(to: .GET, "/charges?key=" + Self.queryValue(effectID)).knownOutcome()
   }
 
   /// Everything but letters, digits, `-`, `.`, `_` and `~` as `%2F`.
@@ -89,40 +90,43 @@ public struct HTTPPaymentGateway: PaymentGateway, Service {
   private func post(
     _ path: String, key: String, _ body: Fields
   ) async throws(PaymentGatewayError) -> ProviderAnswer {
-    var request = HTTPClientRequest(url: baseURL + path)
-    request.method = .POST
-    request.headers.add(name: "Content-Type", value: "application/json")
-    request.headers.add(name: "Idempotency-Key", value: key)
-    request.body = .bytes(JSONWriter.bytes(.object(body)))
-    return try await answer(to: request)
+    try await answer(
+      to: .POST, path,
+      headers: ["Content-Type": "application/json", "Idempotency-Key": key],
+      body: .byteBuffer(ByteBuffer(bytes: JSONWriter.bytes(.object(body)))))
   }
 
   private func answer(
-    to request: HTTPClientRequest
+    to method: HTTPMethod, _ path: String, headers: HTTPHeaders = [:],
+    body: HTTPClient.Body? = nil
   ) async throws(PaymentGatewayError) -> ProviderAnswer {
     do {
-      return try await withThrowingTaskGroup(of: ProviderAnswer.self) { group in
-        group.addTask { try await send(request) }
-        group.addTask {
-          try await Task.sleep(for: attemptTimeout)
-          throw PaymentGatewayError.unknown("no answer within \(attemptTimeout)")
-        }
-        defer { group.cancelAll() }
-        guard let answer = try await group.next() else {
-          throw PaymentGatewayError.unknown("no answer")
-        }
-        return answer
-      }
+      let request = try HTTPClient.Request(
+        url: baseURL + path, method: method, headers: headers, body: body)
+      return try await send(request)
     } catch {
       throw PaymentGatewayError(sending: error)
     }
   }
 
-  private func send(_ request: HTTPClientRequest) async throws -> ProviderAnswer {
-    // The group above is the deadline; this one only has to be later.
-    let response = try await client.execute(request, timeout: .minutes(1))
-    let bytes = try await response.body.collect(upTo: 64 * 1024)
-    return ProviderAnswer(status: Int(response.status.code), bytes: Array(bytes.readableBytesView))
+  /// On one event loop from its beginning to its end, the deadline included: threads that wake one
+  /// another at each step would cost more than the request.
+  private func send(_ request: HTTPClient.Request) async throws -> ProviderAnswer {
+    let loop = client.eventLoopGroup.next()
+    let exchange = loop.submit { [client, attemptTimeout] in
+      client.execute(
+        request: request,
+        delegate: ResponseAccumulator(request: request, maxBodySize: Self.answerBytesMax),
+        eventLoop: .delegate(on: loop), deadline: .now() + attemptTimeout)
+    }
+    return try await withTaskCancellationHandler {
+      let response = try await exchange.flatMap(\.futureResult).get()
+      return ProviderAnswer(
+        status: Int(response.status.code),
+        bytes: response.body.map { Array($0.readableBytesView) } ?? [])
+    } onCancel: {
+      exchange.whenSuccess { $0.cancel() }
+    }
   }
 }
 
