@@ -1,7 +1,8 @@
 import Synchronization
 
 /// Joins calls that come while one is under way into the next one: what a durable write costs
-/// MongoDB hardly depends on how much is in it. A lone call goes at once.
+/// MongoDB hardly depends on how much is in it. A lone call goes at once; while they come in crowds,
+/// more are waited for between two batches.
 final class Gathering<Input: Sendable, Output: Sendable>: Sendable {
   private struct Waiting: Sendable {
     var input: Input
@@ -12,6 +13,9 @@ final class Gathering<Input: Sendable, Output: Sendable>: Sendable {
     var waiting: [Waiting] = []
     var isRunning = false
   }
+
+  private static var crowd: Int { 3 }
+  private static var pause: Duration { .milliseconds(8) }
 
   private let countMax: Int
   private let perform: @Sendable ([Input]) async throws -> [Output]
@@ -44,6 +48,7 @@ final class Gathering<Input: Sendable, Output: Sendable>: Sendable {
       } catch {
         for waiting in taken { waiting.outcome.resume(throwing: error) }
       }
+      if taken.count >= Self.crowd { try? await Task.sleep(for: Self.pause) }
     }
   }
 
