@@ -35,7 +35,7 @@ struct ChoreographyTests {
       (.confirm, "OrderConfirmed"), (.notify, "NotificationRequested"),
     ] {
       let effect = OrderFulfilment.effectID(order, step, .forward)
-      let commit = try #require(try await rig.log.commit(of: CommandID(derivedFrom: effect)))
+      let commit = try #require(try await rig.log.commit(of: CommandID(effect: effect)))
       #expect(commit.events.map(\.type) == [type])
       #expect(commit.header.context.metadata["saga"] == "choreographed")
     }

@@ -42,6 +42,22 @@ struct InputSelectionTests {
     #expect(sagaID("StockReleased", commandID: command(.reserve, .forward)) == nil)
   }
 
+  @Test("an answer to a command that was sent before command ids sorted by time counts")
+  func earlierIDs() {
+    let order = OrderID(.random())
+    for (type, direction) in [
+      ("StockReserved", SagaDirection.forward), ("StockReleased", SagaDirection.undo),
+    ] {
+      let ids = CommandID.all(ofEffect: OrderFulfilment.effectID(order, .reserve, direction))
+      #expect(Set(ids).count == 2)
+      for id in ids {
+        let event = Happening.recorded(
+          type, ["order_id": .string(order.text)], at: 10, index: 0, commandID: id)
+        #expect(OrderFulfilment.sagaID(for: event) == "saga_\(order)")
+      }
+    }
+  }
+
   @Test("the first event of a reservation of several lines speaks for all")
   func severalLines() {
     let reserve = command(.reserve, .forward)

@@ -84,11 +84,40 @@ public struct CommandID: Sendable, Hashable, CustomStringConvertible {
   }
 
   /// The same text always gives the same id (SHA-256, marked as UUID version 8).
-  public init(derivedFrom text: String) {
-    var bytes = Array(SHA256.hash(data: Array(text.utf8)).prefix(16))
+  public init(derivedFrom text: String) { self.init(hashOf: Array(text.utf8), at: nil) }
+
+  /// The id of what a process does on behalf of something that the text names: the same text
+  /// always gives the same id, and ids of new things sort behind those of old ones.
+  ///
+  /// The first six bytes are those of the first UUID of version 7 in the text, as in
+  /// `order_0190…/pay/forward/1`: what is sent now is put at the end of the log's index, not all
+  /// over it. The rest, and all of it when no such UUID is named, is as of ``init(derivedFrom:)``.
+  public init(effect text: String) {
+    let text = Array(text.utf8)
+    self.init(hashOf: text, at: UUID.timeOrderedPrefix(in: text))
+  }
+
+  private init(hashOf text: [UInt8], at time: [UInt8]?) {
+    var bytes = Array(SHA256.hash(data: text).prefix(16))
+    if let time { bytes.replaceSubrange(0..<time.count, with: time) }
     bytes[6] = bytes[6] & 0x0F | 0x80
     bytes[8] = bytes[8] & 0x3F | 0x80
     self.init(UUID(bytes: bytes))
+  }
+
+  /// The ids that an effect may have in a log: its own, and the one that it had before ids sorted
+  /// by time.
+  public static func all(ofEffect text: String) -> [CommandID] {
+    [CommandID(effect: text), CommandID(derivedFrom: text)]
+  }
+
+  /// Whether it is one of ``all(ofEffect:)``, which differ in the first six bytes only.
+  public func isOf(effect text: String) -> Bool {
+    let other = CommandID(effect: text)
+    return self == other
+      || withUnsafeBytes(of: uuid.uuid) { own in
+        withUnsafeBytes(of: other.uuid.uuid) { own.dropFirst(6).elementsEqual($0.dropFirst(6)) }
+      }
   }
 
   /// A new id that sorts by time (UUID version 7).
@@ -131,6 +160,21 @@ extension UUID {
       buffer.storeBytes(of: low.bigEndian, toByteOffset: 8, as: UInt64.self)
     }
     return UUID(uuid: value)
+  }
+
+  /// The first six bytes, which are the time in milliseconds, of the first UUID of version 7 that
+  /// stands in the text; nil when there is none.
+  fileprivate static func timeOrderedPrefix(in text: [UInt8]) -> [UInt8]? {
+    let dash = UInt8(ascii: "-")
+    for start in text.indices.dropLast(35)
+    where text[start + 8] == dash && text[start + 13] == dash && text[start + 18] == dash
+      && text[start + 23] == dash && text[start + 14] == UInt8(ascii: "7")
+    {
+      let name = String(decoding: text[start..<start + 36], as: UTF8.self)
+      guard let uuid = UUID(uuidString: name) else { continue }
+      return withUnsafeBytes(of: uuid.uuid) { Array($0.prefix(6)) }
+    }
+    return nil
   }
 
   /// Lower-case text, as the API shows ids.

@@ -206,7 +206,7 @@ public struct OutgoingCommand: Sendable, Hashable {
     self.payload = payload
   }
 
-  public var commandID: CommandID { CommandID(derivedFrom: effectID) }
+  public var commandID: CommandID { CommandID(effect: effectID) }
 
   public var fields: Fields {
     ["effect_id": .string(effectID), "name": .string(name), "payload": .object(payload)]

@@ -174,7 +174,7 @@ public final class SagaHandler<P: ProcessManager>: Sendable {
   ) async throws -> CommandHandler<Saga<P>>.Outcome {
     let input = SagaInput(cause, saga: id, at: clock(), settings: settings)
     let context = CommitContext(
-      commandID: CommandID(derivedFrom: "\(P.name)/\(id)/\(input.key)"),
+      commandID: CommandID(effect: "\(P.name)/\(id)/\(input.key)"),
       correlationID: event.correlationID, causationID: event.eventID, timestamp: input.at,
       serviceName: "sagas", metadata: event.header.context.metadata)
     CrashPoint.pass("before the saga's commit on \(input.key)")

@@ -113,7 +113,7 @@ struct OrderCourse {
     _ effectID: String, at time: Timestamp, by service: String
   ) -> CommitContext {
     CommitContext(
-      commandID: CommandID(derivedFrom: effectID), correlationID: draft.commandID.uuid,
+      commandID: CommandID(effect: effectID), correlationID: draft.commandID.uuid,
       causationID: Recorded.eventID(command: draft.commandID, index: 0), timestamp: time,
       serviceName: service, metadata: Self.metadata)
   }

@@ -53,14 +53,17 @@ struct OrdersPolicy: ChoreographyPolicy {
 
   private func isPaidByParticipant(_ order: SagaOrder, _ event: Recorded) -> Bool {
     let effect = OrderFulfilment.effectID(order.id, .pay, .forward)
-    let request = Recorded.eventID(command: CommandID(derivedFrom: effect), index: 0)
-    return event.header.context.causationID == request
+    return CommandID.all(ofEffect: effect)
+      .contains { event.header.context.causationID == Recorded.eventID(command: $0, index: 0) }
   }
 
   private func isReserved(_ order: SagaOrder) async throws -> Bool {
     let effect = OrderFulfilment.effectID(order.id, .reserve, .forward)
-    let commit = try await log.commit(of: CommandID(derivedFrom: effect))
-    return commit?.events.first?.type == StockReserved.type
+    for id in CommandID.all(ofEffect: effect) {
+      guard let commit = try await log.commit(of: id) else { continue }
+      return commit.events.first?.type == StockReserved.type
+    }
+    return false
   }
 }
 

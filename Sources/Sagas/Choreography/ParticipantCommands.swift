@@ -103,7 +103,6 @@ extension Recorded {
   /// speaks once.
   func isAnswer(to step: OrderFulfilment.Step, _ direction: SagaDirection) -> Bool {
     guard index == 0, let order = try? data.orderID() else { return false }
-    let effect = OrderFulfilment.effectID(order, step, direction)
-    return commandID == CommandID(derivedFrom: effect)
+    return commandID.isOf(effect: OrderFulfilment.effectID(order, step, direction))
   }
 }

@@ -71,14 +71,14 @@ extension OrderFulfilment {
     case "OrderInitiated":
       event.data["saga"] == "orchestrated"
     case "StockReserved", "StockUnavailable":
-      event.index == 0 && event.commandID == commandID(of: order, .reserve, .forward)
+      event.index == 0 && isAnswer(event, to: order, .reserve, .forward)
     case "StockHoldExtended":
-      event.index == 0 && event.commandID == commandID(of: order, .hold, .forward)
+      event.index == 0 && isAnswer(event, to: order, .hold, .forward)
     case "StockReleased", "StockReservationBarred":
-      event.index == 0 && event.commandID == commandID(of: order, .reserve, .undo)
+      event.index == 0 && isAnswer(event, to: order, .reserve, .undo)
     case "PaymentInitiated":
       // The saga's own request tells it nothing new.
-      event.commandID != commandID(of: order, .pay, .forward)
+      !isAnswer(event, to: order, .pay, .forward)
     case "OrderCancellationRequested", "OrderConfirmed", "OrderCancelled", "PaymentProcessed",
       "PaymentFailed", "PaymentRefunded", "PaymentVoided", "NotificationSent",
       "NotificationFailed":
@@ -99,10 +99,10 @@ extension OrderFulfilment {
     }
   }
 
-  private static func commandID(
-    of order: OrderID, _ step: Step, _ direction: SagaDirection
-  ) -> CommandID {
-    CommandID(derivedFrom: effectID(order, step, direction))
+  private static func isAnswer(
+    _ event: Recorded, to order: OrderID, _ step: Step, _ direction: SagaDirection
+  ) -> Bool {
+    event.commandID.isOf(effect: effectID(order, step, direction))
   }
 }
 

@@ -5,7 +5,7 @@ extension CommitContext {
   /// effect has one outcome.
   init(outcomeOf effectID: String, of event: Recorded, at time: Timestamp, by service: String) {
     self.init(
-      commandID: CommandID(derivedFrom: "\(effectID)/outcome"),
+      commandID: CommandID(effect: "\(effectID)/outcome"),
       correlationID: event.correlationID, causationID: event.eventID, timestamp: time,
       serviceName: service, metadata: event.header.context.metadata)
   }

@@ -1,3 +1,3 @@
 # Rule 2: a command that is sent again has another id.
 # in Sources/EventSourcing/Sagas/ProcessManager.swift
-s|CommandID(derivedFrom: effectID)|CommandID(derivedFrom: "\\(effectID) \\(Timestamp.now)")|
+s|CommandID(effect: effectID)|CommandID(effect: "\\(effectID) \\(Timestamp.now)")|
