@@ -47,6 +47,63 @@ struct MongoLogTests {
     }
   }
 
+  @Test("who has appended finds it at once, wherever it reads from")
+  func ownAppends() async throws {
+    let log = try await makeLog()
+    _ = try await log.read(after: .start, limit: 1)
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for lane in 0..<32 {
+        group.addTask {
+          for _ in 0..<40 {
+            let position = try await log.append(self.commit(["lane\(lane)"])).position
+            let from = Position(max(0, position.rawValue - 1 - Int64(lane)))
+            let read = try await log.read(after: from, limit: 10_000)
+            #expect(read.contains { $0.header.lastPosition == position })
+          }
+        }
+      }
+      try await group.waitForAll()
+    }
+  }
+
+  @Test("in a crowd of background work nothing is lost, done twice or left out")
+  func crowd() async throws {
+    let uri = try await TestMongod.shared.uri()
+    let one = try await MongoLog.open(MongoDatabase(uri), logger: logger)
+    let two = try await MongoLog.open(MongoDatabase(uri), logger: logger)
+    let appended = try await withThrowingTaskGroup(of: [Position].self) { group in
+      for lane in 0..<120 {
+        group.addTask {
+          try await WorkPriority.$isBackground.withValue(!lane.isMultiple(of: 12)) {
+            var positions: [Position] = []
+            for _ in 0..<25 {
+              let next = self.commit(["lane\(lane)", "shared\(lane % 7)"])
+              async let again = lane.isMultiple(of: 10) ? one.append(next).position : nil
+              positions.append(try await one.append(next).position)
+              if let again = try await again { #expect(again == positions.last) }
+            }
+            return positions
+          }
+        }
+      }
+      group.addTask {
+        var positions: [Position] = []
+        for _ in 0..<60 { positions.append(try await two.append(self.commit(["other"])).position) }
+        return positions
+      }
+      return try await group.reduce(into: []) { $0 += $1 }
+    }
+    #expect(Set(appended).count == 120 * 25 + 60)
+    var end = Position.start
+    while let page = try await two.read(after: end, limit: 1000).nonEmpty {
+      for commit in page {
+        #expect(commit.header.firstPosition == end + 1)
+        end = commit.header.lastPosition
+      }
+    }
+    #expect(end == Position(120 * 25 * 2 + 60))
+  }
+
   @Test("several processes race for one log without a hole")
   func racingWriters() async throws {
     let uri = try await TestMongod.shared.uri()
@@ -211,4 +268,8 @@ struct MongoLogTests {
       try await reader.read(after: Position(2), limit: 10)
     }
   }
+}
+
+extension Array {
+  fileprivate var nonEmpty: Self? { isEmpty ? nil : self }
 }

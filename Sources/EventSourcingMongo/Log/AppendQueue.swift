@@ -94,10 +94,12 @@ final class AppendQueue: Sendable {
   private struct State {
     var requests = Line()
     var background = Line()
-    /// How many appends were under way of late, on average, and how many requests came a second.
+    /// How many appends were under way of late, on average, how many of them for background work,
+    /// and how many requests came a second.
     var load = 0.0
+    var backgroundLoad = 0.0
     var requestRate = 0.0
-    /// When both were reckoned the last time.
+    /// When they were reckoned the last time.
     var reckoned = ContinuousClock.now
     /// The writer is to be woken as soon as so many have arrived; nil: it looks by itself.
     var wakeAt: Int? = 1
@@ -110,6 +112,7 @@ final class AppendQueue: Sendable {
     mutating func reckon(at now: ContinuousClock.Instant) {
       let weight = min(1, (now - reckoned) / AppendQueue.memory)
       load += (Double(outstanding) - load) * weight
+      backgroundLoad += (Double(background.outstanding) - backgroundLoad) * weight
       requestRate -= requestRate * weight
       reckoned = now
     }
@@ -120,6 +123,8 @@ final class AppendQueue: Sendable {
   private static let backgroundMax = 50_000
   /// Fewer appends under way at a time are few.
   private static let appendsMany = 16.0
+  /// Appends of background work that are under way at a time where each waits for few others only.
+  private static let backgroundFew = 48.0
   /// Requests a second: twice what two cores can carry out to the end.
   private static let floodRate = 2_500.0
   /// A burst that is over sooner is no flood.
@@ -149,6 +154,14 @@ final class AppendQueue: Sendable {
       case .many: state.load >= Self.appendsMany
       case .flood: state.requestRate >= Self.floodRate
       }
+    }
+  }
+
+  /// Whether so much background work appends that it pays to let more come together.
+  var isCrowded: Bool {
+    state.withLock { state in
+      state.reckon(at: .now)
+      return state.backgroundLoad > Self.backgroundFew
     }
   }
 

@@ -21,6 +21,9 @@ actor LogWriter {
   /// Commits of background work in a batch, at most: a request that comes next does not wait for
   /// long.
   private static let backgroundBatchMax = 256
+  /// In a crowd of background work a batch begins so long after the last one: what one costs hardly
+  /// depends on how much is in it.
+  private static let pace: Duration = .milliseconds(5)
 
   private let executor = ThreadExecutor(name: "appender")
   /// Tells this process from others.
@@ -49,6 +52,9 @@ actor LogWriter {
   private var aside: Set<ObjectIdentifier> = []
   /// The first of the backlog needs more than a number.
   private var isStalled = false
+  /// When the last batch was sent, and whether the next one waits until it may be.
+  private var launched = ContinuousClock.now
+  private var isPaced = false
   /// Stream heads are being looked up for the first of the backlog.
   private(set) var isLearning = false
   /// Commands that were sent and may have been done, though nobody has seen them.
@@ -95,7 +101,7 @@ actor LogWriter {
     fill()
     if inFlight == nil, yielding == nil {
       launch()
-      if inFlight == nil, isStalled {
+      if inFlight == nil, isStalled, !isPaced {
         settleStalled()
         return
       }
@@ -208,9 +214,10 @@ actor LogWriter {
       admitBackground()
       fill()
     }
-    guard let batch = next else { return }
+    guard let batch = next, !isPaced, !pausesBefore(batch) else { return }
     next = nil
     inFlight = batch
+    launched = .now
     if let last = batch.commits.last?.document.commit.header.lastPosition {
       sent.store(last.rawValue, ordering: .relaxed)
     }
@@ -225,6 +232,20 @@ actor LogWriter {
     } else if turns.isTimeToListen() {
       Task { await listen() }
     }
+  }
+
+  /// Whether a batch waits for what else comes, for a moment.
+  private func pausesBefore(_ batch: Batch) -> Bool {
+    guard !isStalled, !batch.isFull, queue.isCrowded else { return false }
+    let rest = Self.pace - (.now - launched)
+    guard rest > .zero else { return false }
+    isPaced = true
+    Task {
+      try? await Task.sleep(for: rest)
+      isPaced = false
+      advance()
+    }
+    return true
   }
 
   private func send(_ batch: Batch) async {
@@ -264,7 +285,7 @@ actor LogWriter {
   }
 
   private func rest() {
-    if yielding != nil || isStalled || isLearning || next?.isFull == true { return }
+    if yielding != nil || isStalled || isLearning || isPaced || next?.isFull == true { return }
     if inFlight == nil, !background.isEmpty { return wake() }
     if !backlog.isEmpty || !queue.sleep(until: arrivalsMin) { wake() }
   }
@@ -341,10 +362,11 @@ actor LogWriter {
 
   func settle(_ commits: ArraySlice<(submission: Submission, document: CommitDocument)>) {
     if commits.isEmpty { return }
+    // First: whoever is told that something is appended finds it, here as in the database.
+    onAppend(commits.map { ($0.document.commit, $0.submission.size) })
     for (submission, document) in commits {
       submission.ticket.settle(.success(Appended(commit: document.commit, isRepeated: false)))
     }
     release(commits.lazy.map(\.submission))
-    onAppend(commits.map { ($0.document.commit, $0.submission.size) })
   }
 }
