@@ -30,11 +30,21 @@ public struct OrderCommandDispatcher: CommandDispatcher {
     do {
       receipt = try await send(command, context)
     } catch  where Self.isFinal(error) {
+      if try await wasDoneEarlier(command) { return }
       throw CommandRefused(reason: "\(error)")
     }
-    guard receipt.commit != nil else {
-      throw CommandRefused(reason: OrderFulfilment.nothingToDo)
+    guard receipt.commit == nil else { return }
+    if try await wasDoneEarlier(command) { return }
+    throw CommandRefused(reason: OrderFulfilment.nothingToDo)
+  }
+
+  /// Whether a program whose command ids did not sort by time has sent it with success: its event
+  /// is there, or will come, and answers.
+  private func wasDoneEarlier(_ command: OutgoingCommand) async throws -> Bool {
+    for id in CommandID.all(ofEffect: command.effectID) where id != command.commandID {
+      if try await shop.hasDone(id) { return true }
     }
+    return false
   }
 
   private func send(

@@ -65,6 +65,11 @@ extension Shop {
     }
   }
 
+  /// Whether a command of that id has left an event.
+  public func hasDone(_ command: CommandID) async throws -> Bool {
+    try await log.commit(of: command) != nil
+  }
+
   private func recorded(_ context: CommitContext) async throws -> Receipt? {
     guard let earlier = try await log.commit(of: context.commandID) else { return nil }
     if let old = earlier.header.context.fingerprint, let new = context.fingerprint, old != new {
