@@ -109,8 +109,8 @@ public struct HTTPPaymentGateway: PaymentGateway, Service {
     }
   }
 
-  /// On one event loop from its beginning to its end, the deadline included: threads that wake one
-  /// another at each step would cost more than the request.
+  /// On one event loop, if a connection of that loop is free, and the deadline on it as well:
+  /// threads that wake one another at each step would cost more than the request.
   private func send(_ request: HTTPClient.Request) async throws -> ProviderAnswer {
     let loop = client.eventLoopGroup.next()
     let exchange = loop.submit { [client, attemptTimeout] in
@@ -144,6 +144,8 @@ extension PaymentGatewayError {
     where error == .connectTimeout || error == .getConnectionFromPoolTimeout
       || error == .tlsHandshakeTimeout:
       self = .notSent("\(error)")
+    case let error as HTTPClientError where error == .deadlineExceeded:
+      self = .unknown("no answer in time")
     default: self = .unknown("\(error)")
     }
   }

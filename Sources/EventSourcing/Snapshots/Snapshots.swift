@@ -86,9 +86,8 @@ public struct Snapshots: Sendable {
     of stream: StreamName, with empty: some SnapshottingFold, upTo version: Version? = nil
   ) async throws -> Snapshot.Header? {
     let kept = await snapshot(of: stream, schema: empty.snapshotSchema)
-    let bound = ReplayBound(version: version)
-    let folded = try await fold(stream, from: kept, with: empty, upTo: bound)
-    guard let store, let snapshot = folded?.snapshot(takenAt: .now) else { return nil }
+    guard let store, let snapshot = try await snapshot(of: stream, from: kept, empty, version)
+    else { return nil }
     if try await store.save(snapshot) { return snapshot.header }
     return try await store.snapshot(of: stream)?.header ?? snapshot.header
   }
@@ -106,9 +105,7 @@ public struct Snapshots: Sendable {
     }
     var state = kept?.state
     do {
-      let bound = ReplayBound(version: version)
-      let folded = try await fold(stream, from: kept, with: empty, upTo: bound)
-      if let snapshot = folded?.snapshot(takenAt: .now) {
+      if let snapshot = try await snapshot(of: stream, from: kept, empty, version) {
         state = snapshot.state
         _ = try await store?.save(snapshot)
       }
@@ -116,6 +113,15 @@ public struct Snapshots: Sendable {
       Self.note(error, of: stream)
     }
     return version + Int(Self.pause(after: state))
+  }
+
+  /// The stream, or its first `version` events, as a snapshot.
+  private func snapshot(
+    of stream: StreamName, from kept: Snapshot?, _ empty: some SnapshottingFold,
+    _ version: Version?
+  ) async throws -> Snapshot? {
+    try await fold(stream, from: kept, with: empty, upTo: ReplayBound(version: version))?
+      .snapshot(takenAt: .now)
   }
 
   private func snapshot(of stream: StreamName, schema: Int?) async -> Snapshot? {

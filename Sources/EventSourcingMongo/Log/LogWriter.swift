@@ -35,8 +35,9 @@ actor LogWriter {
   let connection: MongoConnection
   /// For looking things up while a batch is in flight.
   let lookups: MongoConnection
-  /// Told what is durable, in order, with about the memory that each holds, in bytes.
-  let onAppend: @Sendable ([(commit: RecordedCommit, size: Int)]) -> Void
+  /// Both are told what is durable, in order.
+  let recent: RecentCommits
+  let doorbell: Doorbell
   let logger: Logger
 
   var head: LogHead?
@@ -80,14 +81,15 @@ actor LogWriter {
   }
 
   init(
-    connection: MongoConnection, lookups: MongoConnection, queue: AppendQueue, logger: Logger,
-    onAppend: @escaping @Sendable ([(commit: RecordedCommit, size: Int)]) -> Void
+    connection: MongoConnection, lookups: MongoConnection, queue: AppendQueue,
+    recent: RecentCommits, doorbell: Doorbell, logger: Logger
   ) {
     self.connection = connection
     self.lookups = lookups
     self.queue = queue
     self.logger = logger
-    self.onAppend = onAppend
+    self.recent = recent
+    self.doorbell = doorbell
   }
 
   /// Tells the writer that something has arrived in the queue.
@@ -361,12 +363,13 @@ actor LogWriter {
   }
 
   func settle(_ commits: ArraySlice<(submission: Submission, document: CommitDocument)>) {
-    if commits.isEmpty { return }
+    guard let last = commits.last?.document.commit.header.lastPosition else { return }
     // First: whoever is told that something is appended finds it, here as in the database.
-    onAppend(commits.map { ($0.document.commit, $0.submission.size) })
+    recent.add(commits.map { ($0.document.commit, $0.submission.size) })
     for (submission, document) in commits {
       submission.ticket.settle(.success(Appended(commit: document.commit, isRepeated: false)))
     }
     release(commits.lazy.map(\.submission))
+    doorbell.ring(last)
   }
 }

@@ -36,11 +36,8 @@ public final class MongoLog: EventLog {
       countMax: outstandingMax, bytesMax: Self.outstandingBytesMax)
     writer = LogWriter(
       connection: database.dedicatedConnection(name: "append"),
-      lookups: database.dedicatedConnection(name: "append-lookups"), queue: queue, logger: logger,
-      onAppend: { [recent] commits in
-        recent.add(commits)
-        if let last = commits.last { doorbell.ring(last.commit.header.lastPosition) }
-      })
+      lookups: database.dedicatedConnection(name: "append-lookups"), queue: queue,
+      recent: recent, doorbell: doorbell, logger: logger)
   }
 
   /// Opens the log and creates its indexes when missing.
