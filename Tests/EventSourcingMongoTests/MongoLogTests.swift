@@ -66,7 +66,9 @@ struct MongoLogTests {
     }
   }
 
-  @Test("in a crowd of background work nothing is lost, done twice or left out")
+  @Test(
+    "in a crowd of background work nothing is lost, done twice or left out, and what is refused harms nobody",
+    .timeLimit(.minutes(2)))
   func crowd() async throws {
     let uri = try await TestMongod.shared.uri()
     let one = try await MongoLog.open(MongoDatabase(uri), logger: logger)
@@ -90,6 +92,15 @@ struct MongoLogTests {
         var positions: [Position] = []
         for _ in 0..<60 { positions.append(try await two.append(self.commit(["other"])).position) }
         return positions
+      }
+      group.addTask {
+        var unreadable = self.commit(["refused"])
+        unreadable.events[0].data = ["a\0b": 1]
+        for _ in 0..<100 {
+          await #expect(throws: AppendFailure.self) { try await one.append(unreadable) }
+          try await Task.sleep(for: .milliseconds(3))
+        }
+        return []
       }
       return try await group.reduce(into: []) { $0 += $1 }
     }
