@@ -4,7 +4,9 @@
 #define _GNU_SOURCE
 #include "SimulationRuntime.h"
 
+#include <dlfcn.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -92,16 +94,32 @@ static uint64_t (*next_word)(void);
 
 void simulation_draw_from(uint64_t (*next)(void)) { next_word = next; }
 
-// Instead of the standard library's own, which asks the kernel.
-void swift_stdlib_random(void *buffer, size_t size) {
-  unsigned char *bytes = buffer;
+static void draw(unsigned char *bytes, size_t size) {
   while (size > 0) {
-    uint64_t word = next_word ? next_word() : 0;
+    uint64_t word = next_word();
     size_t count = size < sizeof word ? size : sizeof word;
     memcpy(bytes, &word, count);
     bytes += count;
     size -= count;
   }
+}
+
+// Instead of the C library's: by this the standard library asks the kernel for random numbers. To take
+// the place of swift_stdlib_random would not do: what the standard library calls within itself, and in
+// a debug build that is nearly all, is its own.
+long syscall(long number, ...) {
+  long a[6];
+  va_list list;
+  va_start(list, number);
+  for (size_t i = 0; i < 6; i++) a[i] = va_arg(list, long);
+  va_end(list);
+  if (number == SYS_getrandom && next_word) {
+    draw((unsigned char *)a[0], (size_t)a[1]);
+    return a[1];
+  }
+  static long (*original)(long, ...);
+  if (!original) original = (long (*)(long, ...))dlsym(RTLD_NEXT, "syscall");
+  return original(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
 static const char *last_words;
